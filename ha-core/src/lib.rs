@@ -1,1 +1,15 @@
-//! To be documented.
+//! Leader election, fenced metadata stores, and the backend contract they stand on.
+
+pub mod backend;
+pub mod election;
+mod error;
+mod names;
+pub mod record;
+pub mod resolve;
+pub mod seam;
+pub mod state;
+pub mod wrap;
+pub mod writer;
+
+pub use error::{Error, ErrorKind};
+pub use names::{ComponentId, JobId};

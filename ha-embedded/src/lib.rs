@@ -1,1 +1,79 @@
-//! To be documented.
+//! The in-process backend.
+//!
+//! One [`Embedded`] is a whole store in memory. Every [`connect`](Embedded::connect) makes a
+//! handle on it as one process would have it, so that several services in one process really
+//! compete. It is the reference model for the conformance suites, the store for tests, and the
+//! right choice for a service that needs the interfaces and no second process.
+//!
+//! Nothing survives the process. A [`Session`](ha_core::backend::Session) that is dropped ends at
+//! once: that its owner cannot write any more is certain here, so nobody has to wait.
+//!
+//! ```
+//! use ha_core::backend::{Acquire, Backend, Latch, Prefix, SessionOptions};
+//! use ha_core::seam::Seam;
+//! use ha_embedded::Embedded;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let store = Embedded::new(Seam::system());
+//! let (one, other) = (store.connect(), store.connect());
+//! let latch = Latch::below(&Prefix::new("leader").unwrap());
+//! let first = one.open_session(&SessionOptions::default()).await.unwrap();
+//! let second = other.open_session(&SessionOptions::default()).await.unwrap();
+//! assert!(matches!(first.try_acquire(&latch, "one".into(), None).await, Ok(Acquire::Won(_))));
+//! assert!(matches!(second.try_acquire(&latch, "two".into(), None).await, Ok(Acquire::Held { .. })));
+//! # });
+//! ```
+
+mod handle;
+mod hooks;
+mod session;
+mod store;
+mod waiters;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ha_core::backend::{EarlyEnd, Profile};
+use ha_core::seam::Seam;
+
+pub use handle::Handle;
+pub use hooks::SessionInfo;
+
+use store::Shared;
+
+/// A store in memory. Clones are the same store; it lives as long as anything refers to it.
+#[derive(Clone)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+}
+
+impl Embedded {
+    /// An empty store with the limits of Consul, so that a service that outgrows this backend
+    /// does not find them out when it moves: 512 KiB a value, 64 operations and 512 KiB a commit.
+    #[must_use]
+    pub fn new(seam: Seam) -> Self {
+        let profile = Profile::new("embedded", 512 * 1024, 64, 512 * 1024);
+        Self::with_profile(seam, profile.with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator]))
+    }
+
+    /// An empty store that enforces the limits of this profile, and reports it.
+    #[must_use]
+    pub fn with_profile(seam: Seam, profile: Profile) -> Self {
+        Self { shared: Arc::new(Shared::new(seam, profile)) }
+    }
+
+    /// A handle on the store, as one process has it.
+    #[must_use]
+    pub fn connect(&self) -> Handle {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        // Only tells the handles apart inside the store; no run depends on its value.
+        Handle::new(Arc::clone(&self.shared), NUMBERS.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("profile", &self.shared.profile).finish_non_exhaustive()
+    }
+}

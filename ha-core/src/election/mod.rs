@@ -1,0 +1,5 @@
+//! Leader election.
+
+mod grant;
+
+pub use grant::{Grant, LossReason};

@@ -1,0 +1,172 @@
+//! The names that services give to things, and where these are stored.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::backend::{Key, Name, Prefix};
+
+/// Names that stand beside components below a latch, and so cannot be components themselves.
+const TAKEN: [&str; 3] = ["latch", "epoch", "barrier"];
+
+macro_rules! named {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(Name);
+
+        impl $type {
+            /// The name as one segment of a key.
+            #[must_use]
+            pub fn name(&self) -> &Name {
+                &self.0
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = Error;
+            fn try_from(name: String) -> Result<Self, Error> {
+                Self::new(name)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.as_str().to_owned()
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+named! {
+    /// A part of a process that takes part in an election, such as a dispatcher. Flink's component id.
+    ComponentId
+}
+
+named! {
+    /// A job. Flink's is 32 hexadecimal digits; here any [`Name`] will do.
+    JobId
+}
+
+impl ComponentId {
+    /// Checks and takes the name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch`, `epoch`, `barrier`.
+    pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
+        let name = Name::new(name)?;
+        if TAKEN.contains(&name.as_str()) {
+            return Err(Error::new(crate::ErrorKind::Invalid, "component id")
+                .at(&name)
+                .because("this name has a meaning of its own beside a latch; choose another"));
+        }
+        Ok(Self(name))
+    }
+
+    fn fixed(name: &'static str) -> Self {
+        Self(Name::new(name).expect("a fixed name of letters and underscores"))
+    }
+
+    /// Flink's resource manager.
+    #[must_use]
+    pub fn resource_manager() -> Self {
+        Self::fixed("resource_manager")
+    }
+
+    /// Flink's dispatcher.
+    #[must_use]
+    pub fn dispatcher() -> Self {
+        Self::fixed("dispatcher")
+    }
+
+    /// Flink's REST endpoint, once called web monitor.
+    #[must_use]
+    pub fn rest_server() -> Self {
+        Self::fixed("rest_server")
+    }
+
+    /// The job master of a job.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): the job's name is too long to stand behind `job-`.
+    pub fn job_master(job: &JobId) -> Result<Self, Error> {
+        Self::new(format!("job-{job}"))
+    }
+}
+
+impl JobId {
+    /// Checks and takes the name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`].
+    pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
+        Name::new(name).map(Self)
+    }
+}
+
+/// Where everything of one cluster is stored, below its root. People see these paths; they do not
+/// change between versions.
+pub(crate) mod layout {
+    use super::{ComponentId, JobId, Key, Prefix};
+    use crate::backend::{Latch, Name};
+
+    /// The place of the process's one latch and of what its components publish.
+    pub(crate) fn leader() -> Prefix {
+        Prefix::root().fixed("leader")
+    }
+
+    /// The place of an independent latch.
+    pub(crate) fn extra_latch(name: &Name) -> Prefix {
+        Prefix::root().fixed("latches").below(name)
+    }
+
+    pub(crate) fn connection_info(latch: &Latch, component: &ComponentId) -> Key {
+        latch.home().below(component.name()).fixed_key("connection_info")
+    }
+
+    pub(crate) fn execution_plans() -> Prefix {
+        Prefix::root().fixed("execution-plans")
+    }
+
+    pub(crate) fn execution_plan(job: &JobId) -> Key {
+        execution_plans().key(job.name())
+    }
+
+    pub(crate) fn job(job: &JobId) -> Prefix {
+        Prefix::root().fixed("jobs").below(job.name())
+    }
+
+    pub(crate) fn checkpoints(job_id: &JobId) -> Prefix {
+        job(job_id).fixed("checkpoints")
+    }
+
+    /// Fixed width, so that the order of names is the order of ids.
+    pub(crate) fn checkpoint(job: &JobId, id: u64) -> Key {
+        let name = Name::new(format!("{id:019}")).expect("digits are a name");
+        checkpoints(job).key(&name)
+    }
+
+    pub(crate) fn checkpoint_id_counter(job_id: &JobId) -> Key {
+        job(job_id).fixed_key("checkpoint_id_counter")
+    }
+}

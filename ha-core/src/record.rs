@@ -1,0 +1,178 @@
+//! What a stored value looks like: one line of JSON that a person can read.
+//!
+//! ```json
+//! {"format":1,"kind":"checkpoint_id_counter","write_id":"4f…","epoch":7,"body":{"next":42}}
+//! ```
+//! `format` comes first so that an old library can refuse a new record, `kind` tells a foreign
+//! value apart, `write_id` tells a writer whose answer was lost that the value is its own, and
+//! `epoch` is the term it was written under (0: by no leader).
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::backend::{Entry, Key, Revision, WriteId};
+use crate::{Error, ErrorKind};
+
+/// The newest format that this version reads, and the one that it writes.
+pub const FORMAT: u32 = 1;
+
+/// The body of a record of one kind.
+pub trait Body: Serialize + DeserializeOwned {
+    /// Stands in the record, so that a value of another kind under the same key is recognised.
+    const KIND: &'static str;
+}
+
+/// A value as it was read: body, who wrote it, and the revision for the next write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record<T> {
+    /// What was stored.
+    pub body: T,
+    /// The commit that stored it.
+    pub write_id: WriteId,
+    /// The epoch of the leader that stored it; 0 if it was stored without one.
+    pub epoch: u64,
+    /// Which write of the key it is.
+    pub revision: Revision,
+}
+
+#[derive(Serialize)]
+struct Written<'a, T> {
+    format: u32,
+    kind: &'static str,
+    #[serde(serialize_with = "as_text")]
+    write_id: WriteId,
+    epoch: u64,
+    body: &'a T,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn as_text<S: Serializer>(id: &WriteId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+struct Read<'a> {
+    kind: &'a str,
+    write_id: &'a str,
+    epoch: u64,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// The bytes to store for this body, written by that commit under that epoch.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`]: the body cannot be written as JSON (a map with keys that are no text).
+pub fn encode<T: Body>(body: &T, write_id: WriteId, epoch: u64) -> Result<Bytes, Error> {
+    let written = Written { format: FORMAT, kind: T::KIND, write_id, epoch, body };
+    let bytes =
+        serde_json::to_vec(&written).map_err(|e| Error::new(ErrorKind::Invalid, "encode").at(T::KIND).caused_by(e))?;
+    Ok(bytes.into())
+}
+
+/// Reads a stored value. Never panics, whatever the bytes are.
+///
+/// # Errors
+/// * [`ErrorKind::NewerFormat`]: upgrade this process; nothing was changed.
+/// * [`ErrorKind::Corrupt`]: the bytes are no record of this kind. The text names the key.
+pub fn decode<T: Body>(entry: &Entry) -> Result<Record<T>, Error> {
+    let header = header(&entry.key, &entry.value)?;
+    let corrupt = |why: String| Error::new(ErrorKind::Corrupt, "decode").at(&entry.key).because(why);
+    if header.kind != T::KIND {
+        return Err(corrupt(format!("expected a record of kind {:?}, found {:.40?}", T::KIND, header.kind)));
+    }
+    let Some(write_id) = WriteId::parse(header.write_id) else {
+        return Err(corrupt("its write_id is not 32 hexadecimal digits".into()));
+    };
+    let body = serde_json::from_str(header.body.get())
+        .map_err(|e| corrupt(format!("the body of this {} cannot be read", T::KIND)).caused_by(e))?;
+    Ok(Record { body, write_id, epoch: header.epoch, revision: entry.revision })
+}
+
+/// The commit that wrote these bytes; `None` if they are no record.
+#[must_use]
+pub fn write_id_of(entry: &Entry) -> Option<WriteId> {
+    header(&entry.key, &entry.value).ok().and_then(|header| WriteId::parse(header.write_id))
+}
+
+fn header<'a>(key: &Key, bytes: &'a [u8]) -> Result<Read<'a>, Error> {
+    // The format is read by itself first: a newer record may have other fields beside it, and
+    // must be recognised as newer rather than called broken.
+    let not_a_record = |e| {
+        Error::new(ErrorKind::Corrupt, "decode")
+            .at(key)
+            .because(format!("{} bytes that are no record of this library", bytes.len()))
+            .caused_by(e)
+    };
+    let FormatOnly { format } = serde_json::from_slice(bytes).map_err(not_a_record)?;
+    if format > FORMAT {
+        return Err(Error::new(ErrorKind::NewerFormat, "decode")
+            .at(key)
+            .because(format!("format {format}; this version reads up to {FORMAT}: upgrade this process")));
+    }
+    serde_json::from_slice(bytes).map_err(not_a_record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Number {
+        n: u64,
+    }
+    impl Body for Number {
+        const KIND: &'static str = "number";
+    }
+
+    fn entry(value: impl Into<Bytes>) -> Entry {
+        let key = Key::new("a/b").unwrap();
+        Entry { key, value: value.into(), revision: Revision::from_native(3), held: None }
+    }
+
+    #[test]
+    fn a_record_survives_the_round_trip_and_can_be_read_by_a_person() {
+        let id = WriteId::from_bits(1, 2);
+        let bytes = encode(&Number { n: 5 }, id, 9).unwrap();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        assert!(text.starts_with(r#"{"format":1,"kind":"number","write_id":"0000000000000001"#), "{text}");
+        let record: Record<Number> = decode(&entry(bytes)).unwrap();
+        assert_eq!((record.body.n, record.epoch, record.write_id), (5, 9, id));
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_corruption_even_with_unknown_fields() {
+        let newer = entry(r#"{"format":2,"shape":"unheard of"}"#);
+        assert_eq!(decode::<Number>(&newer).unwrap_err().kind(), ErrorKind::NewerFormat);
+    }
+
+    #[test]
+    fn foreign_truncated_and_random_bytes_are_corrupt_and_never_panic() {
+        let good = encode(&Number { n: 5 }, WriteId::from_bits(1, 2), 9).unwrap();
+        for cut in 0..good.len() {
+            assert_eq!(decode::<Number>(&entry(good.slice(..cut))).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut bytes = good.to_vec();
+                bytes[at] ^= 1 << bit;
+                // A flipped digit may give another valid record; what counts is that nothing panics.
+                let _ = decode::<Number>(&entry(bytes));
+            }
+        }
+        let deep = "[".repeat(100_000);
+        let trailing = [&good[..], b"garbage"].concat();
+        for bytes in [&b"\xff\xfe"[..], b"null", b"{}", deep.as_bytes(), &trailing] {
+            let error = decode::<Number>(&entry(bytes.to_vec())).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            assert!(error.to_string().contains("a/b"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! How services write: under a leadership, as one commit, with every record stamped.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::backend::{Backend, Commit, Entry, Expect, Key, Outcome, Revision};
+use crate::election::{Grant, LossReason};
+use crate::record::{self, Body};
+use crate::resolve::Committer;
+use crate::seam::Seam;
+use crate::{Error, ErrorKind};
+
+/// Under whose leadership something is written.
+#[derive(Clone)]
+pub enum Authority {
+    /// Under exactly this one. Once it is over, every write fails.
+    Leader(Grant),
+    /// Under the one that this process holds at the time of each write, if it holds one.
+    Current(watch::Receiver<Option<Grant>>),
+    /// Under none: for tools in an operator's hand, while no leader runs. Nothing fences such a
+    /// write, and a running leader's view of the store may be wrong after it.
+    UnfencedAdministration,
+}
+
+impl Authority {
+    fn grant(&self) -> Result<Option<Grant>, Error> {
+        match self {
+            Self::Leader(grant) => Ok(Some(grant.clone())),
+            Self::Current(current) => match current.borrow().as_ref() {
+                Some(grant) => Ok(Some(grant.clone())),
+                None => Err(Error::new(ErrorKind::NotLeader, "write")
+                    .because("this process holds no leadership at the moment; nothing was sent")),
+            },
+            Self::UnfencedAdministration => Ok(None),
+        }
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leader(grant) => f.debug_tuple("Leader").field(grant).finish(),
+            Self::Current(_) => f.write_str("Current"),
+            Self::UnfencedAdministration => f.write_str("UnfencedAdministration"),
+        }
+    }
+}
+
+/// The way from a service to the store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    committer: Arc<Committer>,
+    authority: Authority,
+}
+
+/// What became of a [`Draft`]. That the leadership is over is an error here: no service can go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// All of it was applied; one revision for each write, in their order.
+    Applied(Vec<Revision>),
+    /// None of it was applied, and will not be.
+    Conflict {
+        /// The first key that was not as expected.
+        key: Key,
+        /// What was found there.
+        found: Option<Entry>,
+    },
+}
+
+impl Writer {
+    /// Writes by that committer under that authority.
+    #[must_use]
+    pub fn new(committer: Arc<Committer>, authority: Authority) -> Self {
+        Self { committer, authority }
+    }
+
+    /// The backend, for reading.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        self.committer.backend()
+    }
+
+    /// Time, randomness and tasks.
+    #[must_use]
+    pub fn seam(&self) -> &Seam {
+        self.committer.seam()
+    }
+
+    /// The most writes and checks that fit into one draft.
+    #[must_use]
+    pub fn operations_max(&self) -> usize {
+        self.committer.operations_max()
+    }
+
+    /// The largest record, in bytes.
+    #[must_use]
+    pub fn value_bytes_max(&self) -> usize {
+        self.committer.backend().profile().value_bytes_max
+    }
+
+    /// Begins a commit under the leadership that holds now. It stays under exactly that one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
+    pub fn draft(&self) -> Result<Draft, Error> {
+        let commit = Commit::new(self.seam().write_id());
+        Ok(match self.authority.grant()? {
+            Some(grant) => Draft { commit: commit.guarded_by(grant.fence()?), grant: Some(grant) },
+            None => Draft { commit, grant: None },
+        })
+    }
+
+    /// Sends a draft and finds out what became of it.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::Fenced`]: the leadership is over. Nothing was written. Stop the work.
+    /// * [`ErrorKind::Indeterminate`]: it may have been applied. Delete nothing because of it.
+    /// * others as [`Backend::commit`]: nothing was written.
+    ///
+    /// # Cancel safety
+    /// After a drop it may have been applied.
+    pub async fn commit(&self, draft: Draft) -> Result<Committed, Error> {
+        let subject = draft.commit.writes.first().map(|write| write.key.clone());
+        match self.committer.commit(draft.commit).await? {
+            Outcome::Applied { revisions } => Ok(Committed::Applied(revisions)),
+            Outcome::Conflict { key, found } => Ok(Committed::Conflict { key, found }),
+            Outcome::Fenced => {
+                let mut error = Error::new(ErrorKind::Fenced, "commit");
+                if let Some(subject) = subject {
+                    error = error.at(subject);
+                }
+                if let Some(grant) = draft.grant {
+                    // The store knows better than our clock: everybody who holds the grant learns it.
+                    grant.end(LossReason::Fenced);
+                    error = error.because(format!("epoch {} is over; nothing was written", grant.epoch()));
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A commit in the making. Records put into it carry its write id and epoch by construction.
+#[derive(Debug)]
+#[must_use = "a draft does nothing until it is committed"]
+pub struct Draft {
+    commit: Commit,
+    grant: Option<Grant>,
+}
+
+impl Draft {
+    /// The epoch that the records carry; 0 for administration.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.grant.as_ref().map_or(0, Grant::epoch)
+    }
+
+    /// Stores a record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`]: the body cannot be written as JSON.
+    pub fn put<T: Body>(mut self, key: Key, expect: Expect, body: &T) -> Result<Self, Error> {
+        let value = record::encode(body, self.commit.id, self.epoch())?;
+        self.commit = self.commit.put(key, expect, value);
+        Ok(self)
+    }
+
+    /// Removes what was written by `revision`.
+    pub fn remove(mut self, key: Key, revision: Revision) -> Self {
+        self.commit = self.commit.remove(key, revision);
+        self
+    }
+
+    /// Requires a key to be as expected without changing it.
+    pub fn check(mut self, key: Key, expect: Expect) -> Self {
+        self.commit = self.commit.check(key, expect);
+        self
+    }
+
+    /// How many operations it has so far.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.commit.operations()
+    }
+}

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ha_core::backend::{Key, SessionOptions};
-use ha_core::election::{LeaderContender, LossReason, Ran};
+use ha_core::backend::{Backend, Key, Mark, Scope, SessionOptions};
+use ha_core::election::{LeaderContender, LeaderInformation, LossReason, Ran};
+use ha_core::record;
 use ha_core::retrieval::LeaderView;
 use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
@@ -71,10 +72,8 @@ async fn a_kept_value_of_a_lost_leadership_does_not_keep_the_latch_from_others()
     let (one, two) = (services(&store, &seam, "one"), services(&store, &seam, "two"));
     let first = within(&seam, "first wins", one.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
     store.freeze(&holder(&store)).unwrap();
-    assert_eq!(
-        within(&seam, "the deadline passes", first.lost()).await,
-        LossReason::SessionEnded(ha_core::backend::Ended::Expired)
-    );
+    let why = within(&seam, "the deadline passes", first.lost()).await;
+    assert!(matches!(why, LossReason::DeadlinePassed | LossReason::SessionEnded(_)), "{why:?}");
     let second = within(&seam, "second wins", two.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
     assert!(second.token() > first.token());
 }
@@ -116,13 +115,22 @@ async fn overwritten_and_removed_leader_information_is_restored() {
     let leadership = within(&seam, "wins", one.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
     leadership.publish("one:1").await.unwrap();
     let key = Key::new("flink/default/leader/dispatcher/connection_info").unwrap();
-    let mut watch = one.dispatcher_leader_retriever().unwrap().watch();
-    within(&seam, "leader seen", watch.leader()).await;
+    let handle = store.connect();
+    let scope = Scope::Key(key.clone());
     for vandalism in [Some("\"mine now\"".into()), None, Some("\u{0}".into())] {
         store.tamper(&key, vandalism);
-        let gone = async { while watch.changed().await.leader().is_some() {} };
-        within(&seam, "vandalism seen", gone).await;
-        assert_eq!(within(&seam, "restored", watch.leader()).await.address, "one:1");
+        let restored = async {
+            let mut mark = Mark::UNSEEN;
+            loop {
+                mark = handle.changed(&scope, &mark).await.unwrap().mark();
+                let found = handle.read(&key).await.unwrap();
+                let record = found.and_then(|entry| record::decode::<LeaderInformation>(&entry).ok());
+                if record.is_some_and(|record| record.body.address == "one:1") {
+                    return;
+                }
+            }
+        };
+        within(&seam, "restored", restored).await;
     }
     assert!(leadership.is_valid());
 }

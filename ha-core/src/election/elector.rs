@@ -1,6 +1,6 @@
 //! The runner of the [machine](super::machine): one per latch, for all components on it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::info::HolderInformation;
 use super::machine::{Effect, Event, Machine, State};
 use super::publisher::Publisher;
+use super::registration::Registry;
 use super::sessions::{Sessions, SharedSession};
 use super::{Grant, LossReason};
 use crate::Error;
@@ -25,6 +26,8 @@ const RELEASE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Wish {
     wanted: bool,
+    /// How often somebody came who wants to lead.
+    wants: u64,
     resignations: u64,
 }
 
@@ -41,6 +44,8 @@ pub(super) struct Elector {
     /// How many of the resignations have been carried out.
     resigned: watch::Sender<u64>,
     running: Mutex<Option<Running>>,
+    /// Who takes part; set once, right after this was made.
+    members: OnceLock<Weak<Registry>>,
     parts: Parts,
 }
 
@@ -82,8 +87,18 @@ impl Elector {
             wish: watch::Sender::new(Wish::default()),
             resigned: watch::Sender::new(0),
             running: Mutex::new(None),
+            members: OnceLock::new(),
             parts,
         })
+    }
+
+    pub(super) fn set_members(&self, members: Weak<Registry>) {
+        // Set by the one registry that was made for this elector.
+        let _ = self.members.set(members);
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.members.get().and_then(Weak::upgrade).is_some_and(|members| members.is_wanted())
     }
 
     pub(super) fn seam(&self) -> &Seam {
@@ -105,7 +120,10 @@ impl Elector {
     /// Somebody wants to lead. The first one brings the backend in.
     pub(super) fn want(self: &Arc<Self>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wish.send_modify(|wish| wish.wanted = true);
+        self.wish.send_modify(|wish| {
+            wish.wanted = true;
+            wish.wants += 1;
+        });
         if running.is_none() {
             let follower = self.parts.follower.get();
             let runner = Runner::new(Arc::clone(self), follower);
@@ -165,7 +183,7 @@ struct Runner {
 impl Runner {
     fn new(elector: Arc<Elector>, follower: Arc<Follower>) -> Self {
         let wish = elector.wish.subscribe();
-        let carried_out = Wish { wanted: false, resignations: *elector.resigned.borrow() };
+        let carried_out = Wish { resignations: *elector.resigned.borrow(), ..Wish::default() };
         let machine = Machine::new(elector.parts.handicap);
         Self { elector, machine, session: None, follower, wish, carried_out }
     }
@@ -173,6 +191,9 @@ impl Runner {
     async fn run(mut self) {
         loop {
             let event = self.next_event().await;
+            if let Event::Lost(why) = &event {
+                self.end_grant(*why);
+            }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
             for effect in self.machine.step(event) {
                 self.apply(effect);
@@ -182,6 +203,18 @@ impl Runner {
                 self.elector.resigned.send_replace(self.carried_out.resignations);
             }
         }
+    }
+
+    /// Ends the grant before anything else is decided, and finds out who wants to lead after it: a
+    /// leadership that was held as a value is contended for again only when its owner says so.
+    fn end_grant(&mut self, why: LossReason) {
+        if !matches!(self.machine.state, State::Leading(_)) {
+            return;
+        }
+        if let Some(grant) = self.elector.current.borrow().as_ref() {
+            grant.end(why);
+        }
+        self.machine.set_wanted(self.elector.is_wanted());
     }
 
     async fn next_event(&mut self) -> Event {
@@ -205,7 +238,7 @@ impl Runner {
             self.carried_out = wish;
             return Some(Event::Resigned { wanted: wish.wanted });
         }
-        let newly = wish.wanted && !self.carried_out.wanted;
+        let newly = wish.wants != self.carried_out.wants;
         self.carried_out = wish;
         newly.then_some(Event::Wanted)
     }

@@ -110,6 +110,11 @@ impl Machine {
         }
     }
 
+    /// Whether somebody wants to lead after the leadership that is about to be reported lost.
+    pub(super) fn set_wanted(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
     fn wanted(&mut self) -> Vec<Effect> {
         self.wanted = true;
         if self.state == State::Idle {
@@ -132,6 +137,8 @@ impl Machine {
                 self.state = State::Releasing;
                 vec![Effect::Revoke(LossReason::Resigned)]
             }
+            // Given up and wanted again before we looked.
+            State::Idle if wanted => self.wanted(),
             _ => Vec::new(),
         }
     }

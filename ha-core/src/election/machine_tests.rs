@@ -112,6 +112,13 @@ fn resigning_and_wanting_again_releases_in_between() {
 }
 
 #[test]
+fn wanting_again_right_after_giving_up_is_not_overlooked() {
+    let mut machine = machine();
+    machine.step(Event::Resigned { wanted: true });
+    assert_eq!(machine.state, State::Opening);
+}
+
+#[test]
 fn what_no_attempt_can_mend_is_reported_and_pauses_grow_to_a_bound() {
     let mut machine = machine();
     machine.step(Event::Wanted);

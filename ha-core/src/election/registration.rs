@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,13 +16,47 @@ pub(super) struct Registry {
 
 #[derive(Debug, Default)]
 struct Members {
-    components: BTreeSet<ComponentId>,
+    components: BTreeMap<ComponentId, Member>,
+    next: u64,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    /// Tells a registration from a later one of the same component.
+    number: u64,
+    interest: Interest,
+}
+
+/// For how long a member wants this process to lead.
+#[derive(Debug)]
+enum Interest {
+    /// Until it leaves: a contender, or a campaign under way.
+    Standing,
+    /// While this grant holds: a leadership that somebody owns as a value. When it is lost, its
+    /// owner decides whether to campaign again.
+    Held(Grant),
+}
+
+impl Member {
+    fn is_interested(&self) -> bool {
+        match &self.interest {
+            Interest::Standing => true,
+            Interest::Held(grant) => grant.loss().is_none(),
+        }
+    }
 }
 
 impl Registry {
     pub(super) fn new(elector: Arc<Elector>) -> Arc<Self> {
-        Arc::new(Self { elector, members: Mutex::default() })
+        let registry = Arc::new(Self { elector, members: Mutex::default() });
+        registry.elector.set_members(Arc::downgrade(&registry));
+        registry
+    }
+
+    /// Whether somebody wants this process to lead.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.members().components.values().any(Member::is_interested)
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
@@ -35,39 +69,25 @@ impl Registry {
 
     /// Whether that component could register now.
     pub(super) fn check(&self, component: &ComponentId) -> Result<(), Error> {
-        let members = self.members();
-        let refused = |kind| Error::new(kind, "leader election").at(component);
-        if members.closed {
-            return Err(refused(ErrorKind::Closed).because("the election service was closed; open another one"));
-        }
-        if members.components.contains(component) {
-            return Err(refused(ErrorKind::IllegalState)
-                .because("the component takes part already: close its election, or drop its leadership, first"));
-        }
-        Ok(())
+        self.members().check(component)
     }
 
     /// Takes the component in; the first one brings the backend in.
     pub(super) fn register(self: &Arc<Self>, component: &ComponentId) -> Result<Registration, Error> {
-        // Race: two may register the same component, or one may register while the service closes.
-        // Closed by: checked again under the lock that registering and closing take.
-        // Cost if missed: two leaders of one component in one process.
-        self.check(component)?;
         let mut members = self.members();
-        if members.closed || !members.components.insert(component.clone()) {
-            drop(members);
-            self.check(component)?;
-            return Err(Error::new(ErrorKind::IllegalState, "leader election").at(component));
-        }
+        members.check(component)?;
+        members.next += 1;
+        let number = members.next;
+        members.components.insert(component.clone(), Member { number, interest: Interest::Standing });
         self.elector.want();
         drop(members);
-        Ok(Registration { registry: Arc::clone(self), component: component.clone(), left: false })
+        Ok(Registration { registry: Arc::clone(self), component: component.clone(), number })
     }
 
     /// Forbids all further registrations. Refused while somebody is registered.
     pub(super) fn close(&self) -> Result<(), Error> {
         let mut members = self.members();
-        if let Some(component) = members.components.first() {
+        if let Some((component, _)) = members.components.first_key_value() {
             return Err(Error::new(ErrorKind::IllegalState, "close election service")
                 .at(component)
                 .because("the component still takes part; close its election first"));
@@ -85,14 +105,33 @@ impl Registry {
         self.elector.ask_to_leave()
     }
 
-    /// Takes the component out. If it was the last, the latch is given up: what to wait for.
-    fn remove(&self, component: &ComponentId) -> Option<u64> {
+    /// Takes a registration out. If nobody is left who wants to lead, the latch is given up: what
+    /// to wait for.
+    fn remove(&self, component: &ComponentId, number: u64) -> Option<u64> {
         // Race: another may register just when the last one leaves.
         // Closed by: both tell the elector under this lock, in the order in which they came.
         // Cost if missed: a contender that nobody contends for.
         let mut members = self.members();
-        let last = members.components.remove(component) && members.components.is_empty();
-        last.then(|| self.elector.ask_to_leave())
+        if members.components.get(component).is_none_or(|member| member.number != number) {
+            return None;
+        }
+        members.components.remove(component);
+        let nobody = !members.components.values().any(Member::is_interested);
+        nobody.then(|| self.elector.ask_to_leave())
+    }
+}
+
+impl Members {
+    fn check(&self, component: &ComponentId) -> Result<(), Error> {
+        let refused = |kind| Error::new(kind, "leader election").at(component);
+        if self.closed {
+            return Err(refused(ErrorKind::Closed).because("the election service was closed; open another one"));
+        }
+        if self.components.get(component).is_some_and(Member::is_interested) {
+            return Err(refused(ErrorKind::IllegalState)
+                .because("the component takes part already: close its election, or drop its leadership, first"));
+        }
+        Ok(())
     }
 }
 
@@ -100,7 +139,7 @@ impl Registry {
 pub(super) struct Registration {
     registry: Arc<Registry>,
     component: ComponentId,
-    left: bool,
+    number: u64,
 }
 
 impl Registration {
@@ -125,10 +164,25 @@ impl Registration {
         self.elector().publisher.withdraw(grant, &self.component).await
     }
 
+    /// From now on this registration wants to lead only while that grant holds; `false` if it is
+    /// lost already.
+    pub(super) fn hold(&self, grant: &Grant) -> bool {
+        // Race: the grant may be lost while it is handed over.
+        // Closed by: the elector ends a grant first and asks then, under this lock, who still wants to
+        //            lead; so either we see the end here, or it sees that we hold what has ended.
+        // Cost if missed: a process that leads with nobody in it who knows.
+        let mut members = self.registry.members();
+        let Some(member) = members.components.get_mut(&self.component) else { return false };
+        let holds = grant.loss().is_none();
+        if holds {
+            member.interest = Interest::Held(grant.clone());
+        }
+        holds
+    }
+
     /// Leaves, and returns when the latch is free if this was the last on it.
-    pub(super) async fn leave(mut self) {
-        self.left = true;
-        if let Some(resignation) = self.registry.remove(&self.component) {
+    pub(super) async fn leave(self) {
+        if let Some(resignation) = self.registry.remove(&self.component, self.number) {
             self.elector().left(resignation).await;
         }
     }
@@ -136,9 +190,8 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if !self.left {
-            self.registry.remove(&self.component);
-        }
+        // After `leave` there is nothing left to remove.
+        self.registry.remove(&self.component, self.number);
     }
 }
 

@@ -229,7 +229,9 @@ impl LeaderElection for DefaultLeaderElection {
         errors.mark_unchanged();
         loop {
             let held = current.borrow_and_update().clone().filter(Grant::is_valid);
-            if let Some(grant) = held {
+            if let Some(grant) = held
+                && registration.hold(&grant)
+            {
                 return Ok(Leadership::new(registration, grant, self.storage.clone()));
             }
             if self.registry.is_closed() {

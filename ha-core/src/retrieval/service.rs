@@ -153,7 +153,7 @@ impl Notifier {
         let text = error.as_ref().map(ToString::to_string);
         if text != self.error {
             self.error = text;
-            if let Some(error) = error.filter(|error| is_worth_telling(error)) {
+            if let Some(error) = error.filter(is_worth_telling) {
                 self.isolated(self.listener.handle_error(error)).await;
                 return true;
             }

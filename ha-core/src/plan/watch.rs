@@ -7,13 +7,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::ExecutionPlanListener;
-use super::default_store::{Shared, State};
+use super::default_store::Shared;
 use crate::backend::{Change, Entry, Key, Mark, Prefix, Revision, Scope};
 use crate::names::layout;
 use crate::seam::Task;
 use crate::writer::Writer;
 use crate::{Error, JobId};
 
+/// More plans than this are looked up by one list.
+const READS_MAX: usize = 8;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -117,30 +119,29 @@ impl Watch {
                 (present, absent)
             }
         };
+        let mut added = Vec::new();
         for (job, revision) in present {
             let news = self.present.insert(job.clone(), revision) != Some(revision);
             if news && !state.owned.contains(&job) {
-                self.isolated(&job, |listener| listener.on_added_execution_plan(&job));
+                added.push(job);
             }
         }
-        self.tell_removed(&shared, &mut state, absent).await?;
+        let removed: Vec<JobId> = absent.into_iter().filter(|job| state.owned.is_known(job)).collect();
+        // Race: the news is older than what this store did since; it may have removed what is called
+        //       present, and put anew what is called absent.
+        // Closed by: looking again under the store's lock.
+        // Cost if missed: the store forgets a plan of its own and refuses to update it; or a job
+        //                 that is over is announced.
+        let concerned: Vec<&JobId> = added.iter().chain(&removed).collect();
+        let there = present_now(&shared, &concerned).await.inspect_err(|_| self.present.clear())?;
+        for job in added.into_iter().filter(|job| there.contains(job)) {
+            self.isolated(&job, |listener| listener.on_added_execution_plan(&job));
+        }
+        for job in removed.into_iter().filter(|job| !there.contains(job)) {
+            state.owned.forget(&job);
+            self.isolated(&job, |listener| listener.on_removed_execution_plan(&job));
+        }
         Ok(Next::Wait)
-    }
-
-    async fn tell_removed(&self, shared: &Shared, state: &mut State, absent: BTreeSet<JobId>) -> Result<(), Error> {
-        for job in absent {
-            if !state.owned.is_known(&job) {
-                continue;
-            }
-            // Race: the news is older than what this store did since; it may have put the plan anew.
-            // Closed by: reading it again under the store's lock.
-            // Cost if missed: the store forgets a plan of its own, and refuses to update it.
-            if shared.writer.backend().read(&layout::execution_plan(&job)).await?.is_none() {
-                state.owned.forget(&job);
-                self.isolated(&job, |listener| listener.on_removed_execution_plan(&job));
-            }
-        }
-        Ok(())
     }
 
     fn isolated(&self, job: &JobId, call: impl FnOnce(&dyn ExecutionPlanListener)) {
@@ -149,4 +150,20 @@ impl Watch {
             tracing::error!(%job, "the listener for execution plans panicked; the watch goes on");
         }
     }
+}
+
+/// Which of these have a plan at this moment.
+async fn present_now(shared: &Shared, jobs: &[&JobId]) -> Result<BTreeSet<JobId>, Error> {
+    let (backend, below) = (shared.writer.backend(), layout::execution_plans());
+    if jobs.len() > READS_MAX {
+        let snapshot = backend.list(&below).await?;
+        return Ok(snapshot.entries.iter().filter_map(|entry| job_of(&below, &entry.key)).collect());
+    }
+    let mut present = BTreeSet::new();
+    for job in jobs {
+        if backend.read(&layout::execution_plan(job)).await?.is_some() {
+            present.insert((*job).clone());
+        }
+    }
+    Ok(present)
 }

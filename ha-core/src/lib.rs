@@ -1,9 +1,13 @@
 //! Leader election, fenced metadata stores, and the backend contract they stand on.
 
 pub mod backend;
+pub mod checkpoint;
+mod discard;
 pub mod election;
 mod error;
+mod job_status;
 mod names;
+pub mod plan;
 pub mod record;
 pub mod resolve;
 pub mod retrieval;
@@ -14,5 +18,6 @@ pub mod wrap;
 pub mod writer;
 
 pub use error::{Error, ErrorKind};
+pub use job_status::JobStatus;
 pub use names::{ComponentId, JobId, application_prefix};
 pub use services::{HaServices, HighAvailabilityServices, ServicesOptions};

@@ -1,0 +1,146 @@
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::held::Held;
+use super::{CheckpointKind, CheckpointOrigin, CompletedCheckpoint, RetentionPolicy};
+use crate::backend::{Backend, Entry, Revision};
+use crate::names::layout;
+use crate::record::{self, Body};
+use crate::state::{StateHandle, StateStorage};
+use crate::{Error, ErrorKind, JobId};
+
+/// How many states are loaded at a time: enough to hide the latency of an object store.
+const LOADS: usize = 16;
+
+/// How often the pointers are listed while others change them.
+const LISTS_MAX: usize = 5;
+
+const ADVICE: &str = "nothing was skipped and nothing deleted: restore the entry, or remove it with the repair tool \
+                      and accept an older checkpoint";
+
+/// What the backend stores of a checkpoint: everything but its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pointer {
+    id: u64,
+    kind: CheckpointKind,
+    timestamp_unix_ms: u64,
+    retention: RetentionPolicy,
+    origin: CheckpointOrigin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external: Option<String>,
+    pub(super) state: StateHandle,
+}
+
+impl Body for Pointer {
+    const KIND: &'static str = "completed_checkpoint";
+}
+
+impl Pointer {
+    pub(super) fn new(checkpoint: &CompletedCheckpoint, state: StateHandle) -> Self {
+        Self {
+            id: checkpoint.id,
+            kind: checkpoint.kind,
+            timestamp_unix_ms: checkpoint.timestamp_unix_ms,
+            retention: checkpoint.retention,
+            origin: checkpoint.origin,
+            external: checkpoint.external.clone(),
+            state,
+        }
+    }
+}
+
+/// A pointer as it was read.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) id: u64,
+    pub(super) pointer: Pointer,
+    pub(super) revision: Revision,
+}
+
+impl Found {
+    /// Reads a pointer, and holds it against the name that it stands under.
+    pub(super) fn decode(entry: &Entry) -> Result<Self, Error> {
+        let corrupt = |why: String| unreadable(ErrorKind::Corrupt, entry, &why);
+        // Ids are compared as numbers; the fixed width is for the order in which people see them.
+        let name = entry.key.last();
+        let id = name.parse().ok().filter(|id: &u64| format!("{id:019}") == name);
+        let id = id.ok_or_else(|| corrupt("its name is not a checkpoint id of 19 digits".into()))?;
+        let record = record::decode::<Pointer>(entry)
+            .map_err(|error| unreadable(error.kind(), entry, "it cannot be read").caused_by(error))?;
+        if record.body.id != id {
+            return Err(corrupt(format!("it is the pointer of checkpoint {}", record.body.id)));
+        }
+        Ok(Self { id, pointer: record.body, revision: record.revision })
+    }
+}
+
+fn unreadable(kind: ErrorKind, entry: &Entry, why: &str) -> Error {
+    let advice = match kind {
+        ErrorKind::NewerFormat => "upgrade this process; nothing was changed",
+        _ => ADVICE,
+    };
+    Error::new(kind, "recover checkpoint").at(&entry.key).because(format!("{why}; {advice}"))
+}
+
+/// All pointers of the job, as they stand together.
+pub(super) async fn list(backend: &dyn Backend, job: &JobId) -> Result<Vec<Found>, Error> {
+    let below = layout::checkpoints(job);
+    let snapshot = backend.list(&below).await?;
+    let nested = snapshot.entries.iter().find(|entry| below.relative(&entry.key).is_some_and(|n| n.contains('/')));
+    if let Some(entry) = nested {
+        return Err(unreadable(ErrorKind::Corrupt, entry, "it is not a checkpoint"));
+    }
+    snapshot.entries.iter().map(Found::decode).collect()
+}
+
+/// Lists and loads all. If a state is missing because its checkpoint was subsumed after the list,
+/// by a leader that this process only reads beside, the list is made anew; otherwise it fails.
+pub(super) async fn recover(backend: &dyn Backend, storage: &StateStorage, job: &JobId) -> Result<Vec<Held>, Error> {
+    let revisions = |found: &[Found]| found.iter().map(|f| (f.id, f.revision)).collect::<Vec<_>>();
+    let mut found = list(backend, job).await?;
+    for _ in 1..LISTS_MAX {
+        let seen = revisions(&found);
+        match load(storage, job, found).await {
+            Err(error) if error.kind() == ErrorKind::StateMissing => {
+                found = list(backend, job).await?;
+                if revisions(&found) == seen {
+                    return Err(error);
+                }
+            }
+            loaded => return loaded,
+        }
+    }
+    load(storage, job, found).await
+}
+
+/// Loads the states that these lead to, several at a time. One that cannot be loaded fails it all.
+pub(super) async fn load(storage: &StateStorage, job: &JobId, found: Vec<Found>) -> Result<Vec<Held>, Error> {
+    let loads = stream::iter(found).map(|found| load_one(storage, job, found));
+    loads.buffered(LOADS).try_collect().await
+}
+
+async fn load_one(storage: &StateStorage, job: &JobId, found: Found) -> Result<Held, Error> {
+    let Found { id, pointer, revision } = found;
+    let state = storage.read(&pointer.state).await.map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::Corrupt | ErrorKind::StateMissing => ADVICE,
+            ErrorKind::Invalid => "open the state storage that it was written to",
+            _ => "try again when the state storage answers",
+        };
+        Error::new(error.kind(), "recover checkpoint")
+            .at(layout::checkpoint(job, id))
+            .because(format!("its state {} cannot be read; {advice}", pointer.state.uri))
+            .caused_by(error)
+    })?;
+    let handle = pointer.state.clone();
+    let checkpoint = CompletedCheckpoint {
+        id,
+        kind: pointer.kind,
+        timestamp_unix_ms: pointer.timestamp_unix_ms,
+        retention: pointer.retention,
+        origin: pointer.origin,
+        external: pointer.external,
+        state,
+    };
+    Ok(Held { checkpoint: checkpoint.into(), handle, revision })
+}

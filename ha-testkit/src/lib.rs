@@ -48,6 +48,7 @@ pub mod backend;
 mod conformance;
 mod embedded;
 mod factory;
+pub mod faults;
 pub mod fixture;
 pub mod registry;
 #[doc(hidden)]

@@ -50,6 +50,7 @@ mod embedded;
 mod factory;
 pub mod faults;
 pub mod fixture;
+pub mod mutants;
 pub mod registry;
 #[doc(hidden)]
 pub mod resolution;

@@ -48,7 +48,9 @@ pub mod backend;
 mod conformance;
 mod embedded;
 mod factory;
+pub mod faults;
 pub mod fixture;
+pub mod mutants;
 pub mod registry;
 #[doc(hidden)]
 pub mod resolution;

@@ -70,11 +70,11 @@ pub async fn b_64_two_clusters_never_see_each_other(f: Fixture) {
     let (one, ten) = (cluster("clusters/1").await, cluster("clusters/10").await);
     f.create(&one, "shared/name", "of one").await;
     f.create(&ten, "shared/name", "of ten").await;
-    let (_leader, term) = f.leader(&one, &latch("lead")).await;
-    won(f.session(&ten).await.try_acquire(&latch("lead"), "of ten".into(), None).await);
-
     let seen = f.texts(&one, "shared").await;
     assert_eq!(seen, [("shared/name".to_owned(), "of one".to_owned())], "what one sees");
+
+    let (_leader, term) = f.leader(&one, &latch("lead")).await;
+    won(f.session(&ten).await.try_acquire(&latch("lead"), "of ten".into(), None).await);
     let everything = one.list(&Prefix::root()).await.unwrap();
     let keys: Vec<String> = everything.entries.iter().map(|entry| entry.key.to_string()).collect();
     assert_eq!(keys, ["lead/epoch", "lead/latch", "shared/name"], "all that one sees");

@@ -55,6 +55,7 @@ pub mod registry;
 #[doc(hidden)]
 pub mod resolution;
 pub mod run;
+pub mod sim;
 
 pub use async_trait::async_trait;
 pub use embedded::EmbeddedFactory;

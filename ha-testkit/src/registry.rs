@@ -68,7 +68,7 @@ macro_rules! __registry {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tests {
-    ([$suite:ident $level:ident ($place:expr) ($factory:expr) ($can:expr)]
+    ([$suite:ident $level:ident ($place:expr) ($open:expr) ($can:expr)]
      $($group:ident :: $name:ident [$($need:ident)*] $claim:literal;)*) => {
         $(
             #[test]
@@ -80,7 +80,7 @@ macro_rules! __tests {
                     needs: &[$($crate::Capability::$need),*],
                 };
                 let body = |fixture| -> $crate::run::Running { Box::pin($crate::$suite::$group::$name(fixture)) };
-                $crate::run::test($place, &case, $factory, &$can, body);
+                $crate::run::test($place, &case, $open, &$can, body);
             }
         )*
     };
@@ -107,7 +107,7 @@ macro_rules! __dispatch {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_modules {
-    ($module:ident $list:ident $suite:ident $level:ident;
+    ($module:ident $list:ident $suite:ident $level:ident $open:path;
      $($place:ident, $factory:expr, can: [$($can:ident),* $(,)?]);+ $(;)?) => {
         mod $module {
             $(mod $place {
@@ -115,7 +115,7 @@ macro_rules! conformance_modules {
                 use super::super::*;
                 $crate::$list! { __tests => $suite $level
                     (concat!(stringify!($module), "::", stringify!($place)))
-                    ($factory) ([$($crate::Capability::$can),*]) }
+                    ($open($factory)) ([$($crate::Capability::$can),*]) }
             })+
         }
     };

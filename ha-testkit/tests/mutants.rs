@@ -8,7 +8,7 @@ use ha_testkit::{backend, run};
 
 fn run_case(case: &Case, defect: Defect) -> run::Verdict {
     let body = |fixture| backend::body(case.name, fixture).expect("a case of the backend suite");
-    run::block_on(run::judge(case, &ModelFactory::new(defect), CAN, body))
+    run::block_on(run::judge(case, &run::OnBackend(ModelFactory::new(defect)), CAN, body))
 }
 
 /// The case must pass on the sound model, and fail on the broken one by saying `expected`.

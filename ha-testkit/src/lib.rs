@@ -46,6 +46,7 @@
 #[doc(hidden)]
 pub mod backend;
 mod conformance;
+pub mod document;
 mod embedded;
 mod factory;
 pub mod faults;

@@ -39,8 +39,14 @@ impl Case {
 
 /// All cases, suite by suite.
 ///
-/// To add a suite: write its list macro beside `backend_cases!`, pass it through
-/// [`conformance_modules!`](crate::conformance_modules), and extend this function.
+/// # To add a suite on another level
+/// 1. A module of groups, `pub async fn <letters>_<number>_<claim>(fixture)` each, and beside them
+///    a list macro like `backend_cases!`, closed by `crate::<list>! { __registry => <Level> }`.
+/// 2. A factory for what its cases work on, and a tuple struct around it that implements
+///    [`Open`](crate::run::Open), as [`OnBackend`](crate::run::OnBackend) does.
+/// 3. A macro of three lines like [`backend_conformance!`](crate::backend_conformance), which
+///    hands list, module, level and that struct to `conformance_modules!`.
+/// 4. The suite's `cases()` here, and its places in [`PLACES`](crate::document::PLACES).
 #[must_use]
 pub fn cases() -> Vec<Case> {
     [crate::backend::cases(), crate::resolution::cases()].concat()

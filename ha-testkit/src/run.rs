@@ -79,13 +79,7 @@ impl<T: BackendFactory> Open for OnBackend<T> {
 ///
 /// # Panics
 /// The claim does not hold; or what the factory needs is missing and `CI` is set.
-pub fn test<O: Open>(
-    place: &str,
-    case: &Case,
-    open: O,
-    can: &[Capability],
-    body: impl FnOnce(O::Fixture) -> Running,
-) {
+pub fn test<O: Open>(place: &str, case: &Case, open: O, can: &[Capability], body: impl FnOnce(O::Fixture) -> Running) {
     let verdict = block_on(judge(case, &open, can, body));
     if let Verdict::Skipped(why) = verdict {
         println!("SKIPPED {place} {} {}: {why}", case.id(), case.name);

@@ -1,5 +1,7 @@
 //! The simulation replays: one seed, one history.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of this test are test code too")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ async fn contend(name: &'static str, store: Embedded, plan: Plan, seam: Seam, hi
             }
             seam.sleep(seam.jittered(Duration::from_millis(100))).await;
         }
-        if seam.random_u64() % 3 == 0 {
+        if seam.random_u64().is_multiple_of(3) {
             store.freeze(session.id()).unwrap();
             history.note(name, format_args!("is over: {:?}", session.ended().await));
         } else {

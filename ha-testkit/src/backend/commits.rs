@@ -31,9 +31,8 @@ pub async fn b_01_a_commit_is_applied_whole_or_not_at_all(f: Fixture) {
     let mut readers = std::pin::pin!(futures_util::future::join_all(readers));
     let mut expects = [Expect::Absent; KEYS];
     for n in 0.. {
-        let put = |commit: Commit, k: usize| {
-            commit.put(key(&format!("together/{k}")), expects[k], text(&n.to_string()))
-        };
+        let put =
+            |commit: Commit, k: usize| commit.put(key(&format!("together/{k}")), expects[k], text(&n.to_string()));
         let revisions = applied(writer.commit(&(0..KEYS).fold(f.new_commit(), put)).await);
         expects = std::array::from_fn(|k| Expect::Revision(revisions[k]));
         tokio::task::yield_now().await;

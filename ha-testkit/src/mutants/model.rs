@@ -210,6 +210,8 @@ impl Backend for Handle {
         }
         let session = ModelSession::open(&self.shared, options.silence);
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session.number());
+        // Again: it may have been closed since the first look, and then nobody ends the session.
+        self.check_open("open session")?;
         Ok(Box::new(session))
     }
 

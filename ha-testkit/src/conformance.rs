@@ -19,3 +19,14 @@ macro_rules! resolution_conformance {
             $($place, $factory, can: [$($can),*]);+ }
     };
 }
+
+/// Runs every case of the services over a backend, as tests `conformance::<place>::le_01_…` and so
+/// on. Arguments as of [`backend_conformance!`]; the factory may be any
+/// [`ServicesFactory`](crate::ServicesFactory), which every factory of backends is.
+#[macro_export]
+macro_rules! services_conformance {
+    ($($place:ident, $factory:expr, can: [$($can:ident),* $(,)?]);+ $(;)?) => {
+        $crate::conformance_modules! { conformance services_cases services Services $crate::services::OnServices;
+            $($place, $factory, can: [$($can),*]);+ }
+    };
+}

@@ -56,9 +56,11 @@ pub mod registry;
 #[doc(hidden)]
 pub mod resolution;
 pub mod run;
+pub mod services;
 pub mod sim;
 
 pub use async_trait::async_trait;
 pub use embedded::EmbeddedFactory;
 pub use factory::{BackendFactory, Capability, Missing, Store};
 pub use fixture::{Fixture, Going};
+pub use services::{Cluster, Deployment, ServicesFactory};

@@ -49,7 +49,7 @@ impl Case {
 /// 4. The suite's `cases()` here, and its places in [`PLACES`](crate::document::PLACES).
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [crate::backend::cases(), crate::resolution::cases()].concat()
+    [crate::backend::cases(), crate::resolution::cases(), crate::services::cases()].concat()
 }
 
 /// Turns one list of cases into a registry: `fn cases() -> Vec<Case>`.
@@ -96,10 +96,10 @@ macro_rules! __tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __dispatch {
-    ([$suite:ident] $($group:ident :: $name:ident [$($need:ident)*] $claim:literal;)*) => {
+    ([$suite:ident $fixture:ident] $($group:ident :: $name:ident [$($need:ident)*] $claim:literal;)*) => {
         /// The body of the case of that name.
         #[must_use]
-        pub fn body(name: &str, fixture: $crate::Fixture) -> Option<$crate::run::Running> {
+        pub fn body(name: &str, fixture: $crate::$fixture) -> Option<$crate::run::Running> {
             match name {
                 $(stringify!($name) => Some(Box::pin($crate::$suite::$group::$name(fixture))),)*
                 _ => None,

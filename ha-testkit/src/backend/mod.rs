@@ -41,4 +41,4 @@ pub mod sessions;
 pub mod takeover;
 
 crate::backend_cases! { __registry => Backend }
-crate::backend_cases! { __dispatch => backend }
+crate::backend_cases! { __dispatch => backend Fixture }

@@ -115,7 +115,7 @@ pub async fn ld_08_an_error_that_lasts_ends_a_campaign(c: Cluster) {
     let election = process.election();
     assert_kind(ErrorKind::Denied, c.in_time("the campaign ends", election.campaign()).await);
     process.line.refuse(false);
-    c.in_time("it can be begun again", election.campaign()).await.unwrap();
+    let _leadership = c.in_time("it can be begun again", election.campaign()).await.unwrap();
 }
 
 pub async fn ld_09_leadership_is_lost_and_regained(c: Cluster) {

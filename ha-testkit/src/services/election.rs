@@ -158,7 +158,7 @@ pub async fn le_12_closing_while_leading_withdraws(c: Cluster) {
     contending.close(&c).await;
     assert_eq!(contending.recorder.told(), [Told::Grant(id), Told::Revoke]);
     assert_eq!(c.entry(INFO).await, None, "the address is withdrawn before close returns");
-    c.leader("next").await;
+    let _next = c.leader("next").await;
 }
 
 /// Two contenders with published addresses.

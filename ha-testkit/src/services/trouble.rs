@@ -76,7 +76,7 @@ pub async fn x_10_a_contender_that_panics_disturbs_nobody(c: Cluster) {
     broken.granted(&c, 3).await;
     broken.close(&c).await;
     sound.close(&c).await;
-    c.leader("next").await;
+    let _next = c.leader("next").await;
 }
 
 pub async fn x_13_a_lost_answer_of_any_call_is_found_out(c: Cluster) {
@@ -268,6 +268,7 @@ pub async fn x_29_broken_entries_fail_loudly_and_stay(c: Cluster) {
         ["garbage", r#"{"format":1,"kind":"checkpoint_id_counter","write_id":"0","epoch":1,"body":{"next":1}}"#]
     {
         c.tamper("jobs/job/checkpoint_id_counter", Some(value)).await;
+        counter.start().await.unwrap();
         assert_kind(ErrorKind::Corrupt, counter.get_and_increment().await);
         assert_kind(ErrorKind::Corrupt, counter.shutdown(JobStatus::Finished).await);
         assert_eq!(c.entry("jobs/job/checkpoint_id_counter").await.unwrap().value, value);

@@ -6,10 +6,12 @@ mod status;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as Shared, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::error::{EngineError, ErrorKind};
+use crate::gate::Gate;
 use crate::plan::ExecutionPlan;
 use crate::progress::Progress;
 use crate::sink::{self, Part};
@@ -58,6 +60,22 @@ impl Engine {
     /// # Cancel safety
     /// Dropping the future starts nothing. Parts of the restored snapshot may be published by then.
     pub async fn start(plan: ExecutionPlan, restored: Option<Snapshot>, attempt: u64) -> Result<Self, EngineError> {
+        Self::start_on(Placement::default(), plan, restored, attempt).await
+    }
+
+    /// As [`Self::start`], with keyed tasks on the places that others offer.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::start`].
+    pub async fn start_on(
+        placement: Placement,
+        plan: ExecutionPlan,
+        restored: Option<Snapshot>,
+        attempt: u64,
+    ) -> Result<Self, EngineError> {
         plan.validate()?;
         if let Some(snapshot) = &restored {
             fits(&plan, snapshot, attempt)?;
@@ -74,10 +92,16 @@ impl Engine {
             Ok((restored, reader))
         })
         .await?;
-        Ok(Self::assemble(plan, restored, reader, attempt))
+        Ok(Self::assemble(&placement, plan, restored, reader, attempt))
     }
 
-    fn assemble(plan: ExecutionPlan, restored: Option<Snapshot>, reader: Reader, attempt: u64) -> Self {
+    fn assemble(
+        placement: &Placement,
+        plan: ExecutionPlan,
+        restored: Option<Snapshot>,
+        reader: Reader,
+        attempt: u64,
+    ) -> Self {
         let checkpoint = restored.as_ref().map(Snapshot::checkpoint);
         let (position, windows) = match restored {
             Some(snapshot) => (snapshot.position().clone(), snapshot.windows().clone()),
@@ -96,9 +120,14 @@ impl Engine {
             to_tasks.push(sender);
             let task = KeyedTask::new(&plan, number, attempt, windows, Arc::clone(&progress));
             let alarm = Alarm::new(Arc::clone(&status_sender), Arc::clone(&progress));
-            tasks.spawn(alarm.over(task.run(messages, acks.clone())));
+            let run = alarm.over(task.run(messages, acks.clone()));
+            match placement.slot(number) {
+                Some(slot) => tasks.spawn_on(run, slot),
+                None => tasks.spawn(run),
+            };
         }
-        let source = SourceTask::new(&plan, reader, position, to_tasks, Arc::clone(&progress));
+        let source =
+            SourceTask::new(&plan, reader, position, to_tasks, Arc::clone(&progress), Arc::clone(&placement.gate));
         let alarm = Alarm::new(Arc::clone(&status_sender), Arc::clone(&progress));
         tasks.spawn(alarm.over(source.run(barrier_orders, acks, status_sender)));
         let uncommitted = Arc::new(Shared::new(Vec::new()));
@@ -169,6 +198,23 @@ impl Engine {
             Ok(_) => Ok(()),
             Err(_closed) => Err(stopped()),
         }
+    }
+}
+
+/// Where an engine runs, and how far it may read.
+#[derive(Debug, Clone, Default)]
+pub struct Placement {
+    /// Runtimes for the keyed tasks, used in turn; without any they run where the engine is started.
+    /// A task ends with its engine, or with its runtime, in which case the engine fails.
+    pub slots: Vec<Handle>,
+    /// What the source does not read past.
+    pub gate: Arc<Gate>,
+}
+
+impl Placement {
+    fn slot(&self, task: u32) -> Option<&Handle> {
+        let slots = self.slots.len().max(1);
+        self.slots.get(task as usize % slots)
     }
 }
 

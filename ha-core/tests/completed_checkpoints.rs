@@ -629,7 +629,7 @@ async fn a_store_writes_only_under_the_leadership_that_it_was_recovered_under() 
     let rig = Rig::new();
     let first = rig.lead().await;
     let current = tokio::sync::watch::Sender::new(Some(first.grant.clone()));
-    let committer = ha_core::resolve::Committer::new(first.writer.backend().clone(), rig.seam.clone());
+    let committer = ha_core::resolve::Committer::new(Arc::clone(first.writer.backend()), rig.seam.clone());
     let writer = Writer::new(committer, ha_core::writer::Authority::Current(current.subscribe()));
     let opened = try_open(&rig, writer.clone(), 1).await.unwrap();
     opened.add(checkpoint(1)).await.unwrap();

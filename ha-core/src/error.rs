@@ -158,6 +158,16 @@ impl Error {
     }
 }
 
+/// Two errors are equal if they say the same; what is underneath does not count.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |e: &Self| (e.0.kind, e.0.operation);
+        said(self) == said(other) && self.0.subject == other.0.subject && self.0.detail == other.0.detail
+    }
+}
+
+impl Eq for Error {}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.operation)?;

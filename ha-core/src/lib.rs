@@ -10,11 +10,14 @@ mod names;
 pub mod plan;
 pub mod record;
 pub mod resolve;
+pub mod retrieval;
 pub mod seam;
+mod services;
 pub mod state;
 pub mod wrap;
 pub mod writer;
 
 pub use error::{Error, ErrorKind};
 pub use job_status::JobStatus;
-pub use names::{ComponentId, JobId};
+pub use names::{ComponentId, JobId, application_prefix};
+pub use services::{HaServices, HighAvailabilityServices, ServicesOptions};

@@ -124,11 +124,23 @@ impl JobId {
     }
 }
 
+/// The place for records of the application's own; see
+/// [`Leadership::guarded`](crate::election::Leadership::guarded).
+#[must_use]
+pub fn application_prefix() -> Prefix {
+    layout::application()
+}
+
 /// Where everything of one cluster is stored, below its root. People see these paths; they do not
 /// change between versions.
 pub(crate) mod layout {
     use super::{ComponentId, JobId, Key, Prefix};
     use crate::backend::{Latch, Name};
+
+    /// The place of records that the application keeps for itself.
+    pub(crate) fn application() -> Prefix {
+        Prefix::root().fixed("application")
+    }
 
     /// The place of the process's one latch and of what its components publish.
     pub(crate) fn leader() -> Prefix {

@@ -179,6 +179,11 @@ impl Draft {
         self
     }
 
+    /// The keys that it writes so far.
+    pub fn written_keys(&self) -> impl Iterator<Item = &Key> {
+        self.commit.writes.iter().map(|write| &write.key)
+    }
+
     /// How many operations it has so far.
     #[must_use]
     pub fn operations(&self) -> usize {

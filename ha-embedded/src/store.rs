@@ -259,17 +259,18 @@ impl State {
             return Err(ended("open another session"));
         };
         let key = latch.key();
-        if let Some(held) = self.latches.get(key) {
-            if held.session == id {
-                return Ok(Acquire::Won(held.term.clone()));
-            }
-            if over != Some(&held.term) {
-                return Ok(self.held(key, held.clone()));
-            }
+        let held = self.latches.get(key);
+        if let Some(held) = held.filter(|held| held.session == id) {
+            return Ok(Acquire::Won(held.term.clone()));
         }
-        if !living.taken.insert(key.clone()) {
+        // Before looking at who holds it: a session that has lost the latch must not wait for it.
+        if living.taken.contains(key) {
             return Err(ended("this session has held the latch before; open another one"));
         }
+        if let Some(held) = held.filter(|held| over != Some(&held.term)) {
+            return Ok(self.held(key, held.clone()));
+        }
+        living.taken.insert(key.clone());
         let next = self.sequence + 1;
         let epoch = self.epochs.get(key).map_or(next, |stored| next.max(stored + 1));
         let term = Term { epoch, native: format!("session-{id}").into() };

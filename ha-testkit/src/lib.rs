@@ -1,1 +1,62 @@
-//! To be documented.
+//! The conformance kit: proves clause by clause that a backend keeps the contract of
+//! [`ha_core::backend`], and that the library keeps its own rules on top of it.
+//!
+//! # A backend of your own, in twenty lines
+//! Say how to open an empty namespace and how to connect to it; name, *in the test*, what the
+//! fixture can do beyond that. Everything else is one macro, and a case that is added to the kit
+//! reaches your backend without an edit.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use ha_core::{Error, backend::Backend, seam::Seam};
+//! use ha_embedded::Embedded; // stands for the backend of your own
+//! use ha_testkit::{BackendFactory, Missing, Store, async_trait, backend_conformance};
+//!
+//! struct Factory;
+//! struct Namespace(Embedded, Seam);
+//!
+//! #[async_trait]
+//! impl BackendFactory for Factory {
+//!     async fn open(&self) -> Result<Arc<dyn Store>, Missing> {
+//!         let seam = Seam::system();
+//!         Ok(Arc::new(Namespace(Embedded::new(seam.clone()), seam)))
+//!     }
+//! }
+//! #[async_trait]
+//! impl Store for Namespace {
+//!     fn seam(&self) -> Seam { self.1.clone() }
+//!     async fn connect(&self) -> Result<Arc<dyn Backend>, Error> { Ok(Arc::new(self.0.connect())) }
+//! }
+//! backend_conformance! { mine, Factory, can: [LinearizableReads] }
+//! # fn main() {}
+//! ```
+//!
+//! `cargo test` then shows `conformance::mine::b_01_…` to the last case, each by its claim. A case
+//! that needs a [`Capability`] which is not declared prints `SKIPPED` with the reason; if a server
+//! is [`Missing`], it is skipped visibly here and fails where `CI` is set.
+//!
+//! # What else is here
+//! * [`faults`]: a wrapper that delays, loses, doubles and holds back calls, by plan or by seed.
+//! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
+//!   so that a green suite means something.
+//! * [`sim`]: a paused runtime on which one seed decides a whole run, and a history of it.
+//! * [`registry`] and `docs/conformance.md`, which `cargo run -p ha-testkit --bin conformance-doc`
+//!   prints from it: what is claimed, where it is proved, and what is not.
+
+#[doc(hidden)]
+pub mod backend;
+mod conformance;
+mod embedded;
+mod factory;
+pub mod faults;
+pub mod fixture;
+pub mod mutants;
+pub mod registry;
+#[doc(hidden)]
+pub mod resolution;
+pub mod run;
+
+pub use async_trait::async_trait;
+pub use embedded::EmbeddedFactory;
+pub use factory::{BackendFactory, Capability, Missing, Store};
+pub use fixture::{Fixture, Going};

@@ -1,1 +1,10 @@
-//! To be documented.
+//! The facade that services depend on: everything of `ha-core`, and the backends that cargo features
+//! choose.
+#![cfg_attr(feature = "embedded", doc = include_str!("../../README.md"))]
+
+mod store;
+
+pub use ha_core::*;
+#[cfg(feature = "embedded")]
+pub use ha_embedded as embedded;
+pub use store::Store;

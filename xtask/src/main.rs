@@ -1,2 +1,58 @@
-//! To be documented.
-fn main() {}
+//! Developer commands of this workspace, run as `cargo xtask <command>`.
+//!
+//! `cargo xtask test` is everything a change must pass, on a machine that has only the Rust toolchain and git.
+//! Children inherit the environment and stay in the terminal's process group, so Ctrl-C ends them with this program.
+
+use std::env;
+use std::process::ExitCode;
+
+mod budget;
+mod cli;
+mod counts;
+mod documents;
+mod example;
+mod metadata;
+mod nearest;
+mod process;
+mod report;
+mod rules;
+mod source;
+mod steps;
+mod tree;
+
+use cli::Command;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let command = match cli::parse(&words) {
+        Ok(command) => command,
+        Err(message) => {
+            eprintln!("error: {message}\n\nrun `cargo xtask help` for what there is");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match command {
+        Command::Help => {
+            print!("{}", cli::help());
+            return ExitCode::SUCCESS;
+        }
+        Command::Test(selection) => return report::test(&selection),
+        Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
+        Command::Fix => fix(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Applies what clippy can repair by itself, then formats: repairs are not always formatted.
+fn fix() -> Result<(), String> {
+    let root = tree::find_root()?;
+    let repair = "clippy --fix --allow-dirty --allow-staged --workspace --all-targets --all-features";
+    process::run(process::cargo(&root, repair))?;
+    process::run(process::cargo(&root, "fmt --all"))
+}

@@ -90,6 +90,13 @@ impl Barriers {
         commit: &mut Commit,
     ) -> Result<Option<Doubt<'a>>, Error> {
         let Some(fence) = &commit.guard else { return Ok(None) };
+        let own = barrier_key(&fence.latch);
+        if commit.writes.iter().any(|write| write.key == own) {
+            // Removed, it would stand as it did before it was first raised, and let old copies pass.
+            return Err(Error::new(ErrorKind::Invalid, "commit")
+                .at(own)
+                .because("the barrier of a leadership is not written, nor cleaned up, under that leadership"));
+        }
         let creates = commit.writes.iter().any(is_create);
         let removes = commit.writes.iter().any(|w| w.value.is_none());
         if !creates && !removes {

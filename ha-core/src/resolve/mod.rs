@@ -168,7 +168,12 @@ impl Committer {
             }
             self.seam.sleep(self.seam.jittered(pause).min(left)).await;
             pause = (pause * 2).min(PAUSE_MAX);
-            match self.backend.commit(commit).await {
+            let left = give_up.since(self.seam.now());
+            // A call that is never answered must not hold the caller, and its lanes, for ever.
+            let Some(answer) = self.seam.timeout(left, self.backend.commit(commit)).await else {
+                return Err(unknown(commit, lost));
+            };
+            match answer {
                 Ok(Outcome::Applied { revisions }) => return Ok(Outcome::Applied { revisions }),
                 Ok(Outcome::Conflict { .. }) => {
                     return match self.look(commit, give_up).await? {
@@ -194,7 +199,10 @@ impl Committer {
     async fn look(&self, commit: &Commit, give_up: Moment) -> Result<Option<Seen>, Error> {
         let mut pause = PAUSE_MIN;
         loop {
-            match self.look_once(commit).await {
+            // The answer that sent us here may have come at the very end: reading gets its time still.
+            let at_most = give_up.since(self.seam.now()).max(PAUSE_MAX);
+            let Some(looked) = self.seam.timeout(at_most, self.look_once(commit)).await else { return Ok(None) };
+            match looked {
                 Ok(seen) => return Ok(Some(seen)),
                 Err(error) if error.kind() == ErrorKind::Unavailable && self.seam.now() < give_up => {
                     self.seam.sleep(self.seam.jittered(pause)).await;

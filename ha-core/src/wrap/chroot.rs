@@ -82,7 +82,12 @@ impl Translate for Prefix {
 #[deny(clippy::missing_trait_methods)]
 impl Backend for Chroot {
     fn profile(&self) -> Profile {
-        self.inner.profile()
+        let mut profile = self.inner.profile();
+        // Every key is longer by the root for the store than for the caller. Where operations are
+        // practically unlimited, half must do; what the store still refuses is too large all the same.
+        let longer = self.root.as_str().len().saturating_mul(profile.commit_operations_max);
+        profile.commit_bytes_max -= longer.min(profile.commit_bytes_max / 2);
+        profile
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {

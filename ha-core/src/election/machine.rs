@@ -1,0 +1,238 @@
+//! The election as a pure state machine: what to do next, given what has happened.
+//!
+//! It does no I/O, holds no clock and spawns nothing; the [runner](super::elector) carries events
+//! in and effects out. The state itself says what the runner has to wait for:
+//!
+//! ```text
+//!            wanted                opened              won
+//!   Idle ───────────▶ Opening ───────────▶ Attempting ─────▶ Leading
+//!    ▲                  ▲  ▲   pause over    │    ▲             │  lost: revoke, drop the session
+//!    │                  │  └── Pausing ◀─────┤    │ woken       ├───────────────▶ Opening
+//!    │ released,        │         failed     ▼    │             │  resigned: revoke
+//!    └───────────── Releasing ◀──────────  Waiting ┘            ▼
+//!      (or Opening, if wanted again)        (held)          Releasing
+//! ```
+
+use std::time::Duration;
+
+use super::LossReason;
+use crate::backend::{Acquire, Mark, Scope, Term};
+use crate::{Error, ErrorKind};
+
+/// The first pause after a failure; it doubles with each one up to the last.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Where the election stands, and so what the runner waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nobody wants to lead.
+    Idle,
+    /// A session is being opened.
+    Opening,
+    /// The latch is being tried for.
+    Attempting,
+    /// Somebody else holds the latch; until this changes.
+    Waiting { wait: Scope, seen: Mark },
+    /// For that long (before jitter), then go on: with an attempt if there is a session.
+    Pausing(Duration),
+    /// We lead.
+    Leading(Term),
+    /// The latch is being let go of.
+    Releasing,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Somebody wants to lead.
+    Wanted,
+    /// Whoever led gives it up; whether somebody wants to lead afterwards.
+    Resigned { wanted: bool },
+    /// A session was opened, or not.
+    Opened(Result<(), Error>),
+    /// The latch was tried for.
+    Attempted(Result<Acquire, Error>),
+    /// The latch may be free.
+    Woken,
+    /// The watch on the latch failed.
+    WatchFailed,
+    /// The pause is over.
+    PauseOver,
+    /// The session, and what was held on it, is over.
+    Lost(LossReason),
+    /// The latch was let go of, or that failed and its session is given up.
+    Released,
+}
+
+/// What the runner has to do at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Tell everybody that we lead.
+    Grant(Term),
+    /// Tell everybody that we do not lead any more.
+    Revoke(LossReason),
+    /// Give the session up; what it holds of this latch goes with it.
+    DropSession,
+    /// Tell everybody of an error that another attempt will not mend.
+    Report(Error),
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) state: State,
+    wanted: bool,
+    has_session: bool,
+    failures: u32,
+    /// How long a candidate of lower priority waits before each attempt.
+    handicap: Duration,
+}
+
+impl Machine {
+    pub(super) fn new(handicap: Duration) -> Self {
+        Self { state: State::Idle, wanted: false, has_session: false, failures: 0, handicap }
+    }
+
+    /// Takes one event in and says what to do at once. An event that does not fit the state came
+    /// too late and changes nothing.
+    pub(super) fn step(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Wanted => self.wanted(),
+            Event::Resigned { wanted } => self.resigned(wanted),
+            Event::Opened(result) if self.state == State::Opening => self.opened(result),
+            Event::Attempted(result) if self.state == State::Attempting => self.attempted(result),
+            Event::Woken if matches!(self.state, State::Waiting { .. }) => self.woken(),
+            Event::WatchFailed if matches!(self.state, State::Waiting { .. }) => self.pause(),
+            Event::PauseOver if matches!(self.state, State::Pausing(_)) => self.go_on(),
+            Event::Lost(why) => self.lost(why),
+            Event::Released if self.state == State::Releasing => self.released(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether somebody wants to lead after the leadership that is about to be reported lost.
+    pub(super) fn set_wanted(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
+    fn wanted(&mut self) -> Vec<Effect> {
+        self.wanted = true;
+        if self.state == State::Idle {
+            self.state = State::Opening;
+        }
+        Vec::new()
+    }
+
+    fn resigned(&mut self, wanted: bool) -> Vec<Effect> {
+        self.wanted = wanted;
+        match self.state {
+            // Race: the attempt under way may win after we stopped wanting to.
+            // Closed by: its session is given up, and the latch with it.
+            // Cost if missed: a latch that nobody knows to hold, until its session ends.
+            State::Opening | State::Attempting | State::Waiting { .. } | State::Pausing(_) if !wanted => {
+                self.state = State::Idle;
+                self.drop_session()
+            }
+            State::Leading(_) => {
+                self.state = State::Releasing;
+                vec![Effect::Revoke(LossReason::Resigned)]
+            }
+            // Given up and wanted again before we looked.
+            State::Idle if wanted => self.wanted(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn opened(&mut self, result: Result<(), Error>) -> Vec<Effect> {
+        match result {
+            Ok(()) => {
+                self.has_session = true;
+                self.state = State::Attempting;
+                Vec::new()
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn attempted(&mut self, result: Result<Acquire, Error>) -> Vec<Effect> {
+        match result {
+            Ok(Acquire::Won(term)) => {
+                self.failures = 0;
+                self.state = State::Leading(term.clone());
+                vec![Effect::Grant(term)]
+            }
+            Ok(Acquire::Held { wait, seen, .. }) => {
+                self.failures = 0;
+                self.state = State::Waiting { wait, seen };
+                Vec::new()
+            }
+            Err(error) if error.kind() == ErrorKind::SessionEnded => {
+                let mut effects = self.drop_session();
+                effects.extend(self.pause());
+                effects
+            }
+            // Whether it may be ours or certainly is not: the same session asks again, and the
+            // answer tells.
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn failed(&mut self, error: Error) -> Vec<Effect> {
+        let mut effects = self.pause();
+        let passing =
+            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Indeterminate | ErrorKind::SessionEnded);
+        if !passing {
+            effects.push(Effect::Report(error));
+        }
+        effects
+    }
+
+    fn pause(&mut self) -> Vec<Effect> {
+        let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(16)).min(PAUSE_MAX);
+        self.failures += 1;
+        self.state = State::Pausing(pause);
+        Vec::new()
+    }
+
+    fn woken(&mut self) -> Vec<Effect> {
+        self.state = if self.handicap.is_zero() { State::Attempting } else { State::Pausing(self.handicap) };
+        Vec::new()
+    }
+
+    fn go_on(&mut self) -> Vec<Effect> {
+        self.state = if self.has_session { State::Attempting } else { State::Opening };
+        Vec::new()
+    }
+
+    fn lost(&mut self, why: LossReason) -> Vec<Effect> {
+        match self.state {
+            State::Idle | State::Opening | State::Releasing => Vec::new(),
+            State::Leading(_) => {
+                // At once, on a new session: this one has held the latch, and may not again.
+                self.state = if self.wanted { State::Opening } else { State::Idle };
+                let mut effects = vec![Effect::Revoke(why)];
+                effects.extend(self.drop_session());
+                effects
+            }
+            State::Attempting | State::Waiting { .. } | State::Pausing(_) => {
+                let mut effects = self.drop_session();
+                effects.extend(self.pause());
+                effects
+            }
+        }
+    }
+
+    fn released(&mut self) -> Vec<Effect> {
+        self.state = if self.wanted { State::Opening } else { State::Idle };
+        self.drop_session()
+    }
+
+    fn drop_session(&mut self) -> Vec<Effect> {
+        let had = std::mem::replace(&mut self.has_session, false);
+        if had { vec![Effect::DropSession] } else { Vec::new() }
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

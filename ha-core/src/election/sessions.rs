@@ -1,0 +1,134 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::Error;
+use crate::backend::{Acquire, Backend, Ended, Latch, Session, SessionOptions, Term};
+use crate::seam::{Deadline, Seam};
+
+/// One session for all latches of a process: a thousand latches need no thousand heartbeats.
+///
+/// A session takes a latch only once, so a latch that was lost is tried for on a new session; the
+/// others stay where they are. A session is closed with the last latch that uses it.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    backend: Arc<dyn Backend>,
+    options: SessionOptions,
+    seam: Seam,
+    current: tokio::sync::Mutex<Weak<SharedSession>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(backend: Arc<dyn Backend>, options: SessionOptions, seam: Seam) -> Arc<Self> {
+        let current = tokio::sync::Mutex::new(Weak::new());
+        Arc::new(Self { backend, options, seam, current })
+    }
+
+    pub(crate) fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// A session on which that latch was not tried for before.
+    pub(crate) async fn for_latch(&self, latch: &Latch) -> Result<Arc<SharedSession>, Error> {
+        // Held while one is opened, so that a process does not open two at once.
+        let mut current = self.current.lock().await;
+        if let Some(session) = current.upgrade().filter(|session| session.can_take(latch)) {
+            return Ok(session);
+        }
+        let inner = self.backend.open_session(&self.options).await?;
+        let uses =
+            Uses { taken: BTreeSet::from([latch.clone()]), using: BTreeSet::from([latch.clone()]), closed: false };
+        let session = Arc::new(SharedSession { inner: inner.into(), uses: Mutex::new(uses), seam: self.seam.clone() });
+        *current = Arc::downgrade(&session);
+        Ok(session)
+    }
+}
+
+/// A session that several latches use; closed with the last that leaves it.
+pub(crate) struct SharedSession {
+    inner: Arc<dyn Session>,
+    uses: Mutex<Uses>,
+    seam: Seam,
+}
+
+#[derive(Debug)]
+struct Uses {
+    /// Latches that were ever tried for on it.
+    taken: BTreeSet<Latch>,
+    /// Those that still are, or are held on it.
+    using: BTreeSet<Latch>,
+    closed: bool,
+}
+
+impl SharedSession {
+    fn uses(&self) -> MutexGuard<'_, Uses> {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn can_take(&self, latch: &Latch) -> bool {
+        let alive = !self.inner.valid_until().is_past(self.seam.now());
+        let mut uses = self.uses();
+        let can = alive && !uses.closed && uses.taken.insert(latch.clone());
+        if can {
+            uses.using.insert(latch.clone());
+        }
+        can
+    }
+
+    /// This latch is done with the session: what it may hold of it is let go in the background.
+    ///
+    /// The session is not closed by being dropped alone: whoever keeps an old grant keeps the
+    /// session in memory, and must not keep the latch from others by that.
+    pub(super) fn leave(self: &Arc<Self>, latch: &Latch) {
+        let last = {
+            let mut uses = self.uses();
+            uses.using.remove(latch);
+            uses.closed |= uses.using.is_empty();
+            uses.closed
+        };
+        let (session, latch) = (Arc::clone(&self.inner), latch.clone());
+        let leave = async move {
+            let left = if last { session.close().await } else { session.release(&latch).await };
+            if let Err(error) = left {
+                tracing::debug!(session = session.id(), ?error, "a session was not left in order; it ends by silence");
+            }
+        };
+        self.seam.spawn(leave).detach();
+    }
+}
+
+#[async_trait]
+impl Session for SharedSession {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+
+    async fn try_acquire(&self, latch: &Latch, holder: Bytes, over: Option<&Term>) -> Result<Acquire, Error> {
+        self.inner.try_acquire(latch, holder, over).await
+    }
+
+    async fn release(&self, latch: &Latch) -> Result<(), Error> {
+        self.inner.release(latch).await
+    }
+
+    fn valid_until(&self) -> Deadline {
+        self.inner.valid_until()
+    }
+
+    async fn ended(&self) -> Ended {
+        self.inner.ended().await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.inner.close().await
+    }
+}
+
+impl fmt::Debug for SharedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSession").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

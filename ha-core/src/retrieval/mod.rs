@@ -1,0 +1,12 @@
+//! Leader retrieval: who leads, for candidates and everybody else. Observing needs no election
+//! rights and never takes part in one.
+
+pub(crate) mod follower;
+mod service;
+mod view;
+mod watch;
+
+pub(crate) use service::DefaultLeaderRetrieval;
+pub use service::{LeaderRetrieval, LeaderRetrievalListener};
+pub use view::{Leader, LeaderView};
+pub use watch::LeaderWatch;

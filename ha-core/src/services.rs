@@ -1,0 +1,328 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::backend::{Backend, Latch, Name, Prefix, SessionOptions};
+use crate::election::sessions::Sessions;
+use crate::election::{ElectionParts, LeaderElection, LeaderElectionService};
+use crate::names::layout;
+use crate::resolve::Committer;
+use crate::retrieval::follower::SharedFollower;
+use crate::retrieval::{DefaultLeaderRetrieval, LeaderRetrieval};
+use crate::seam::Seam;
+use crate::state::StateStorage;
+use crate::wrap::Chroot;
+use crate::{ComponentId, Error, ErrorKind, JobId};
+
+/// Everything that a highly available service needs, in one place. Flink's
+/// `HighAvailabilityServices`.
+///
+/// Getting a service does no I/O; a backend is contacted when the service is used. Elections and
+/// retrievals of one latch share one session and one watch, however many are got.
+#[async_trait]
+pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
+    /// The election of any component on the process's one latch.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::IllegalState`]: the component takes part already.
+    /// * [`ErrorKind::Closed`]: the services were closed.
+    fn leader_election(&self, component: ComponentId) -> Result<Arc<dyn LeaderElection>, Error>;
+
+    /// The election of a component on an independent latch of that name, such as a shard's. It is
+    /// kept alive by the same session.
+    ///
+    /// # Errors
+    /// As [`HighAvailabilityServices::leader_election`].
+    fn leader_election_on(&self, latch: &Name, component: ComponentId) -> Result<Arc<dyn LeaderElection>, Error>;
+
+    /// The retrieval of the leader of any component on the process's one latch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn leader_retriever(&self, component: ComponentId) -> Result<Arc<dyn LeaderRetrieval>, Error>;
+
+    /// The retrieval of the leader of a component on an independent latch of that name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn leader_retriever_on(&self, latch: &Name, component: ComponentId) -> Result<Arc<dyn LeaderRetrieval>, Error>;
+
+    /// The election of the resource manager.
+    ///
+    /// # Errors
+    /// As [`HighAvailabilityServices::leader_election`].
+    fn resource_manager_leader_election(&self) -> Result<Arc<dyn LeaderElection>, Error> {
+        self.leader_election(ComponentId::resource_manager())
+    }
+
+    /// The election of the dispatcher.
+    ///
+    /// # Errors
+    /// As [`HighAvailabilityServices::leader_election`].
+    fn dispatcher_leader_election(&self) -> Result<Arc<dyn LeaderElection>, Error> {
+        self.leader_election(ComponentId::dispatcher())
+    }
+
+    /// The election of the REST endpoint.
+    ///
+    /// # Errors
+    /// As [`HighAvailabilityServices::leader_election`].
+    fn cluster_rest_endpoint_leader_election(&self) -> Result<Arc<dyn LeaderElection>, Error> {
+        self.leader_election(ComponentId::rest_server())
+    }
+
+    /// The election of a job's master.
+    ///
+    /// # Errors
+    /// As [`HighAvailabilityServices::leader_election`].
+    fn job_manager_leader_election(&self, job: &JobId) -> Result<Arc<dyn LeaderElection>, Error> {
+        self.leader_election(ComponentId::job_master(job)?)
+    }
+
+    /// The retrieval of the resource manager's leader.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn resource_manager_leader_retriever(&self) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        self.leader_retriever(ComponentId::resource_manager())
+    }
+
+    /// The retrieval of the dispatcher's leader.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn dispatcher_leader_retriever(&self) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        self.leader_retriever(ComponentId::dispatcher())
+    }
+
+    /// The retrieval of the REST endpoint's leader.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn cluster_rest_endpoint_leader_retriever(&self) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        self.leader_retriever(ComponentId::rest_server())
+    }
+
+    /// The retrieval of the master of a job.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn job_manager_leader_retriever(&self, job: &JobId) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        self.leader_retriever(ComponentId::job_master(job)?)
+    }
+
+    /// Gives up leadership, ends everything that was got from here, and closes the backend handle.
+    /// Nothing stored is deleted: another instance recovers from it. A second call does nothing.
+    ///
+    /// # Errors
+    /// The first step that failed; the others were taken all the same.
+    ///
+    /// # Cancel safety
+    /// Call again to go on.
+    async fn close(&self) -> Result<(), Error>;
+}
+
+/// How the services of one process are set up. Plain data; [`ServicesOptions::validate`] says what
+/// does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicesOptions {
+    /// The place of all clusters in the store. Default: `flink`.
+    pub root: String,
+    /// The cluster: those with another id see nothing of it. Slashes divide, as in `/prod/eu`.
+    /// Default: `default`.
+    pub cluster_id: String,
+    /// How the session is kept. Its `silence` is also how long a view of a leader is believed
+    /// without the store, and how often what is followed is read anew.
+    pub session: SessionOptions,
+    /// How long this process waits, each time the latch may be free, before it tries to take it: zero
+    /// (the default) for a preferred candidate, more for one of lower priority. At most a minute.
+    pub handicap: Duration,
+}
+
+impl Default for ServicesOptions {
+    fn default() -> Self {
+        Self {
+            root: "flink".into(),
+            cluster_id: "default".into(),
+            session: SessionOptions::default(),
+            handicap: Duration::ZERO,
+        }
+    }
+}
+
+impl ServicesOptions {
+    const HANDICAP_MAX: Duration = Duration::from_secs(60);
+
+    /// Checks every field and gives the place of the cluster in the store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`]: names the field, the value and the bound.
+    pub fn validate(&self) -> Result<Prefix, Error> {
+        let invalid =
+            |field: &str, why: String| Error::new(ErrorKind::Invalid, "services options").at(field).because(why);
+        let part = |field, value: &str| {
+            Prefix::new(value).map_err(|e| invalid(field, "not a path of names".into()).caused_by(e))
+        };
+        let (root, cluster) = (part("root", &self.root)?, part("cluster_id", &self.cluster_id)?);
+        if cluster == Prefix::root() {
+            return Err(invalid("cluster_id", "it is empty; two clusters would share their data".into()));
+        }
+        if self.handicap > Self::HANDICAP_MAX {
+            let most = Self::HANDICAP_MAX;
+            return Err(invalid("handicap", format!("{:?}; at most {most:?} are allowed", self.handicap)));
+        }
+        Ok(root.join(&cluster))
+    }
+}
+
+/// The one implementation of [`HighAvailabilityServices`] over backends.
+///
+/// ```
+/// use std::sync::Arc;
+/// use ha_core::{HaServices, HighAvailabilityServices, ServicesOptions, seam::Seam, state::StateStorage};
+/// use ha_embedded::Embedded;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let seam = Seam::system();
+/// let backend = Arc::new(Embedded::new(seam.clone()).connect());
+/// let storage = StateStorage::open("memory://", seam.clone())?;
+/// let services = HaServices::new(backend, storage, &ServicesOptions::default(), seam)?;
+///
+/// let leadership = services.dispatcher_leader_election()?.campaign().await?;
+/// leadership.publish("host-1:6123").await?;
+/// let leader = services.dispatcher_leader_retriever()?.watch().leader().await;
+/// assert_eq!(leader.address, "host-1:6123");
+/// assert_eq!(leader.token, leadership.token());
+/// # Ok::<(), ha_core::Error>(()) }).unwrap();
+/// ```
+pub struct HaServices {
+    committer: Arc<Committer>,
+    storage: StateStorage,
+    sessions: Arc<Sessions>,
+    seam: Seam,
+    handicap: Duration,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    elections: BTreeMap<Latch, Arc<LeaderElectionService>>,
+    followers: BTreeMap<Latch, Arc<SharedFollower>>,
+    closed: bool,
+}
+
+impl HaServices {
+    /// The services of one process on that backend handle and state storage. No I/O.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`]: an option does not fit; the text names it.
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        storage: StateStorage,
+        options: &ServicesOptions,
+        seam: Seam,
+    ) -> Result<Self, Error> {
+        let backend: Arc<dyn Backend> = Arc::new(Chroot::new(backend, options.validate()?));
+        let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), seam.clone());
+        Ok(Self {
+            committer: Committer::new(backend, seam.clone()),
+            storage,
+            sessions,
+            seam,
+            handicap: options.handicap,
+            parts: Mutex::default(),
+        })
+    }
+
+    /// The election service of the process's one latch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    pub fn leader_election_service(&self) -> Result<Arc<LeaderElectionService>, Error> {
+        self.election_service(&Latch::below(&layout::leader()))
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_parts(&self) -> Result<MutexGuard<'_, Parts>, Error> {
+        let parts = self.parts();
+        if parts.closed {
+            return Err(Error::new(ErrorKind::Closed, "get service").because("the services were closed; open others"));
+        }
+        Ok(parts)
+    }
+
+    fn follower(&self, parts: &mut Parts, latch: &Latch) -> Arc<SharedFollower> {
+        let start = || {
+            let (backend, home) = (Arc::clone(self.committer.backend()), latch.home());
+            Arc::new(SharedFollower::new(backend, home, self.sessions.options().silence, self.seam.clone()))
+        };
+        Arc::clone(parts.followers.entry(latch.clone()).or_insert_with(start))
+    }
+
+    fn election_service(&self, latch: &Latch) -> Result<Arc<LeaderElectionService>, Error> {
+        let mut parts = self.open_parts()?;
+        if let Some(service) = parts.elections.get(latch) {
+            return Ok(Arc::clone(service));
+        }
+        let follower = self.follower(&mut parts, latch);
+        let (committer, sessions) = (Arc::clone(&self.committer), Arc::clone(&self.sessions));
+        let election = ElectionParts::new(committer, sessions, follower, self.handicap);
+        let service = Arc::new(LeaderElectionService::new(latch.clone(), election, self.storage.clone()));
+        parts.elections.insert(latch.clone(), Arc::clone(&service));
+        Ok(service)
+    }
+
+    fn retriever(&self, latch: Latch, component: &ComponentId) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        let mut parts = self.open_parts()?;
+        let follower = self.follower(&mut parts, &latch);
+        let silence = self.sessions.options().silence;
+        Ok(Arc::new(DefaultLeaderRetrieval::new(follower, latch, component, silence, self.seam.clone())))
+    }
+}
+
+#[async_trait]
+impl HighAvailabilityServices for HaServices {
+    fn leader_election(&self, component: ComponentId) -> Result<Arc<dyn LeaderElection>, Error> {
+        self.leader_election_service()?.create_leader_election(component)
+    }
+
+    fn leader_election_on(&self, latch: &Name, component: ComponentId) -> Result<Arc<dyn LeaderElection>, Error> {
+        let latch = Latch::below(&layout::extra_latch(latch));
+        self.election_service(&latch)?.create_leader_election(component)
+    }
+
+    fn leader_retriever(&self, component: ComponentId) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        self.retriever(Latch::below(&layout::leader()), &component)
+    }
+
+    fn leader_retriever_on(&self, latch: &Name, component: ComponentId) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        self.retriever(Latch::below(&layout::extra_latch(latch)), &component)
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        let elections = {
+            let mut parts = self.parts();
+            parts.closed = true;
+            std::mem::take(&mut parts.elections)
+        };
+        for election in elections.values() {
+            election.shut().await;
+        }
+        self.committer.backend().close().await
+    }
+}
+
+impl fmt::Debug for HaServices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HaServices")
+            .field("backend", &self.committer.backend().profile().name)
+            .field("storage", &self.storage)
+            .finish_non_exhaustive()
+    }
+}

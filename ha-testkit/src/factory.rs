@@ -1,0 +1,141 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ha_core::Error;
+use ha_core::backend::{Backend, Key, Prefix};
+use ha_core::seam::Seam;
+use ha_core::wrap::Chroot;
+
+/// Something that a suite needs from the outside of a store, beyond the contract itself.
+///
+/// What a fixture can do is declared in the test, not asked of the fixture: if a hook that was
+/// declared stops working, the cases that need it fail instead of being left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Capability {
+    /// [`Store::expire`].
+    Expire,
+    /// [`Store::revoke`].
+    Revoke,
+    /// [`Store::freeze`] and [`Store::heal`].
+    Freeze,
+    /// [`Store::slow_answers`].
+    SlowAnswers,
+    /// [`Store::tamper`].
+    Tamper,
+    /// [`Store::restart`].
+    Restart,
+    /// [`Store::waiting`].
+    CountWaiters,
+    /// Every read sees what any handle committed before.
+    LinearizableReads,
+    /// Dropping a session frees its latches at once, because the backend has evidence.
+    FreeOnDrop,
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What is not there, so that nothing can be tested: a server, a directory, a permission.
+#[derive(Debug, Clone)]
+pub struct Missing(pub String);
+
+/// Makes a fresh, empty namespace for each case.
+#[async_trait]
+pub trait BackendFactory: Send + Sync + 'static {
+    /// Opens a namespace that no other case uses.
+    ///
+    /// # Errors
+    /// [`Missing`]: what it needs is not here. The case is skipped visibly, or fails if the
+    /// environment variable `CI` is set.
+    async fn open(&self) -> Result<Arc<dyn Store>, Missing>;
+}
+
+/// One namespace of a backend, with several independent handles on it and hooks from outside.
+///
+/// A hook that is not declared as a [`Capability`] is never called; its default fails the case.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Time, randomness and tasks of the backend; all waiting of the suite goes through it.
+    fn seam(&self) -> Seam;
+
+    /// One more handle on the namespace, as another process would have it.
+    ///
+    /// # Errors
+    /// The backend cannot be reached; the case fails.
+    async fn connect(&self) -> Result<Arc<dyn Backend>, Error>;
+
+    /// A handle that sees only one cluster of the namespace. The default is the library's
+    /// [`Chroot`]; a backend with a separation of its own shows that one here.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    async fn connect_in(&self, cluster: &Prefix) -> Result<Arc<dyn Backend>, Error> {
+        Ok(Arc::new(Chroot::new(self.connect().await?, cluster.clone())))
+    }
+
+    /// The silence that sessions of the suite are opened with: as short as the backend allows
+    /// without being ended by a busy machine.
+    fn silence(&self) -> Duration {
+        Duration::from_millis(600)
+    }
+
+    /// How long the suite waits for something that must happen, beyond silence, before it fails.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(20)
+    }
+
+    /// Ends a session as if its silence had run out.
+    async fn expire(&self, session: &str) {
+        not_implemented("expire", session)
+    }
+
+    /// Ends a session as an operator would.
+    async fn revoke(&self, session: &str) {
+        not_implemented("revoke", session)
+    }
+
+    /// Lets no renewal of the session reach the store any more.
+    async fn freeze(&self, session: &str) {
+        not_implemented("freeze", session)
+    }
+
+    /// Lets renewals through again.
+    async fn heal(&self, session: &str) {
+        not_implemented("heal", session)
+    }
+
+    /// From now on answers to renewals reach their sender about that much later than the store
+    /// counted them.
+    async fn slow_answers(&self, by: Duration) {
+        not_implemented("slow_answers", &format!("{by:?}"))
+    }
+
+    /// Writes, or with `None` removes, any key past all rules, as a foreign program would.
+    async fn tamper(&self, key: &Key, value: Option<Bytes>) {
+        not_implemented("tamper", &format!("{key} ({} bytes)", value.map_or(0, |value| value.len())))
+    }
+
+    /// Restarts the store; what was acknowledged must be there again.
+    async fn restart(&self) {
+        not_implemented("restart", "the store")
+    }
+
+    /// How many calls of `changed` wait inside of the store.
+    fn waiting(&self) -> usize {
+        not_implemented("waiting", "the store")
+    }
+
+    /// Removes what the case left behind. Called in any case, after a panic too.
+    async fn tear_down(&self) {}
+}
+
+fn not_implemented<T>(hook: &str, subject: &str) -> T {
+    panic!("the hook `{hook}` ({subject}) is declared in the test, but the fixture does not implement it")
+}

@@ -1,0 +1,157 @@
+//! The command line: four commands, two flags.
+
+use crate::nearest::nearest;
+use crate::steps::STEPS;
+
+/// Every command with its line of help.
+const COMMANDS: [(&str, &str); 4] = [
+    ("test", "run every step below, stopping at the first that fails"),
+    ("docs", "rewrite the documents that are generated from the code"),
+    ("fix", "apply clippy's own repairs, then format"),
+    ("help", "this text"),
+];
+
+const FLAGS: [(&str, &str); 2] = [
+    ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
+    ("--keep-going", "test: run all steps even if one fails"),
+];
+
+/// What one invocation asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Test(Selection),
+    Docs,
+    Fix,
+    Help,
+}
+
+/// Which steps run, and what a failure does to those after it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// Step names; empty means all of them.
+    pub(crate) only: Vec<String>,
+    pub(crate) on_failure: OnFailure,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    #[default]
+    Stop,
+    KeepGoing,
+}
+
+/// Reads the words after `cargo xtask`.
+///
+/// # Errors
+/// A message for the user that names the word that was not understood and the closest one that would be.
+pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
+    let (command, rest) = words.split_first().ok_or("a command is missing")?;
+    let plain = |command| match rest.first() {
+        None => Ok(command),
+        Some(word) => Err(format!("`{word}` is not understood here: this command takes no arguments")),
+    };
+    match command.as_str() {
+        "test" => selection(rest).map(Command::Test),
+        "docs" => plain(Command::Docs),
+        "fix" => plain(Command::Fix),
+        "help" | "--help" | "-h" => plain(Command::Help),
+        other => Err(unknown("command", other, COMMANDS.iter().map(|(name, _)| *name))),
+    }
+}
+
+fn selection(words: &[String]) -> Result<Selection, String> {
+    let mut selection = Selection::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("--only", "") => {
+                let names = words.next().ok_or("`--only` needs the name of a step")?;
+                selection.only.extend(step_names(names)?);
+            }
+            ("--only", names) => selection.only.extend(step_names(names)?),
+            ("--keep-going", "") => selection.on_failure = OnFailure::KeepGoing,
+            _ => {
+                return Err(unknown("argument", word, ["--only", "--keep-going"].into_iter()));
+            }
+        }
+    }
+    Ok(selection)
+}
+
+fn step_names(list: &str) -> Result<Vec<String>, String> {
+    let known = || STEPS.iter().map(|step| step.name);
+    list.split(',')
+        .map(|name| match known().any(|step| step == name) {
+            true => Ok(name.to_owned()),
+            false => Err(unknown("step", name, known())),
+        })
+        .collect()
+}
+
+fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    match nearest(word, known) {
+        Some(name) => format!("unknown {what} `{word}`; did you mean `{name}`?"),
+        None => format!("unknown {what} `{word}`"),
+    }
+}
+
+/// The text of `cargo xtask help`.
+pub(crate) fn help() -> String {
+    let mut text = String::from("usage: cargo xtask <command> [flags]\n");
+    let mut table = |title: &str, rows: &mut dyn Iterator<Item = (&str, &str)>| {
+        text.push_str(&format!("\n{title}:\n"));
+        rows.for_each(|(name, what)| text.push_str(&format!("  {name:<20} {what}\n")));
+    };
+    table("commands", &mut COMMANDS.into_iter());
+    table("flags", &mut FLAGS.into_iter());
+    table("steps of `test`", &mut STEPS.iter().map(|step| (step.name, step.what)));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn flags_select_steps_and_what_a_failure_does() {
+        let expected = |only: &[&str], on_failure| {
+            Ok(Command::Test(Selection { only: only.iter().map(|name| (*name).to_owned()).collect(), on_failure }))
+        };
+        assert_eq!(parsed("test"), expected(&[], OnFailure::Stop));
+        assert_eq!(parsed("test --keep-going"), expected(&[], OnFailure::KeepGoing));
+        assert_eq!(parsed("test --only layers,clippy"), expected(&["layers", "clippy"], OnFailure::Stop));
+        assert_eq!(parsed("test --only=layers"), expected(&["layers"], OnFailure::Stop));
+    }
+
+    #[test]
+    fn an_unknown_word_is_answered_with_the_nearest_known_one() {
+        for (line, word, suggestion) in [
+            ("tset", "tset", "`test`"),
+            ("test --only clipy", "clipy", "`clippy`"),
+            ("test --keepgoing", "--keepgoing", "`--keep-going`"),
+        ] {
+            let message = parsed(line).unwrap_err();
+            assert!(message.contains(word) && message.contains(suggestion), "{message}");
+        }
+    }
+
+    #[test]
+    fn words_that_nothing_would_read_are_refused() {
+        for line in ["", "fix now", "docs --keep-going", "test --only", "test --only layers,"] {
+            assert!(parsed(line).is_err(), "`{line}` was accepted");
+        }
+    }
+
+    #[test]
+    fn help_lists_every_command_flag_and_step() {
+        let text = help();
+        let names = COMMANDS.iter().map(|row| row.0).chain(FLAGS.iter().map(|row| row.0));
+        for name in names.chain(STEPS.iter().map(|step| step.name)) {
+            assert!(text.contains(&format!("  {name}")), "`{name}` is missing");
+        }
+    }
+}

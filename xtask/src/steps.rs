@@ -1,0 +1,125 @@
+//! The steps of `cargo xtask test`, cheapest first, so that a mistake shows itself early.
+
+use std::path::PathBuf;
+
+use crate::counts::Counts;
+use crate::metadata::{self, Member};
+use crate::process::{self, cargo};
+use crate::tree::{self, Tree};
+use crate::{budget, documents, example, rules};
+
+/// One named part of the test run.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) run: fn(&mut Context) -> Result<Verdict, String>,
+}
+
+/// How a step ended that did not fail.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    /// Not run, and why; shown wherever the result is shown.
+    Skipped(String),
+}
+
+/// What the steps share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) root: PathBuf,
+    pub(crate) members: Vec<Member>,
+    pub(crate) counts: Counts,
+}
+
+impl Context {
+    /// # Errors
+    /// Started outside the repository, or its manifests cannot be read.
+    pub(crate) fn load() -> Result<Self, String> {
+        let root = tree::find_root()?;
+        let members = metadata::members(&root)?;
+        let counts = Counts::new(members.iter().filter_map(Member::backend).map(str::to_owned));
+        Ok(Self { root, members, counts })
+    }
+
+    pub(crate) fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
+    }
+
+    /// Each backend's crate and name.
+    pub(crate) fn backends(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().filter_map(|member| Some((member.name.as_str(), member.backend()?)))
+    }
+}
+
+pub(crate) const STEPS: [Step; 10] = [
+    Step { name: "format", what: "every file is formatted", run: format },
+    Step { name: "layers", what: "the layers stay apart; files, links and lints are in order", run: layers },
+    Step { name: "budget", what: "one backend compiles few crates and no other backend", run: budget::check },
+    Step { name: "deny", what: "licences, sources and banned crates (if cargo-deny is installed)", run: deny },
+    Step { name: "clippy", what: "no warning in any target", run: clippy },
+    Step { name: "docs", what: "the documentation builds without a warning", run: docs },
+    Step { name: "tests", what: "unit, conformance and integration tests", run: tests },
+    Step { name: "doctests", what: "the examples in the documentation", run: doctests },
+    Step {
+        name: "generated",
+        what: "generated documents are current (`cargo xtask docs` rewrites them)",
+        run: documents::check,
+    },
+    Step { name: "example", what: "the stream processor verifies its own result", run: example::check },
+];
+
+fn format(context: &mut Context) -> Result<Verdict, String> {
+    run(context, "fmt --all --check")
+}
+
+fn layers(context: &mut Context) -> Result<Verdict, String> {
+    let tree = Tree::read(&context.root, context.members.clone())?;
+    rules::check(&tree).map(|()| Verdict::Passed)
+}
+
+fn deny(context: &mut Context) -> Result<Verdict, String> {
+    let mut probe = cargo(&context.root, "deny --version");
+    let installed = probe.output().is_ok_and(|output| output.status.success());
+    if !installed {
+        let how = "cargo-deny is not installed; `cargo install --locked cargo-deny` adds it";
+        return Ok(Verdict::Skipped(how.to_owned()));
+    }
+    run(context, "deny check bans licenses sources")
+}
+
+fn clippy(context: &mut Context) -> Result<Verdict, String> {
+    run(context, "clippy --workspace --all-targets --all-features -- -D warnings")
+}
+
+fn docs(context: &mut Context) -> Result<Verdict, String> {
+    let mut command = cargo(&context.root, "doc --workspace --no-deps --all-features");
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    process::run(command).map(|()| Verdict::Passed)
+}
+
+fn tests(context: &mut Context) -> Result<Verdict, String> {
+    // One failing binary must not hide the results of the others.
+    let words = "test --workspace --all-features --no-fail-fast --lib --bins --tests";
+    let verdict = count(context, words)?;
+    // A suite that is not plugged in, or whose paths are not recognised, must not look like one that passed.
+    match context.counts.without_cases().first() {
+        None => Ok(verdict),
+        Some(backend) => {
+            Err(format!("no test below `conformance::{backend}::` ran: a backend's crate runs the conformance suite"))
+        }
+    }
+}
+
+fn doctests(context: &mut Context) -> Result<Verdict, String> {
+    count(context, "test --workspace --all-features --no-fail-fast --doc")
+}
+
+fn run(context: &Context, words: &str) -> Result<Verdict, String> {
+    process::run(cargo(&context.root, words)).map(|()| Verdict::Passed)
+}
+
+fn count(context: &mut Context, words: &str) -> Result<Verdict, String> {
+    let command = cargo(&context.root, words);
+    process::stream(command, |line| context.counts.read(line)).map(|()| Verdict::Passed)
+}

@@ -286,6 +286,21 @@ async fn missing_truncated_and_changed_state_fails_the_recovery_and_is_left_alon
     }
 }
 
+/// FLINK-7783: a reader beside a working leader sees a list that is whole, not one that is broken.
+#[tokio::test]
+async fn a_checkpoint_that_was_subsumed_while_it_was_loaded_is_not_called_missing() {
+    let rig = Rig::new();
+    let leader = rig.lead().await;
+    let opened = open(&rig, &leader, 1).await;
+    opened.add(checkpoint(1)).await.unwrap();
+    let below = ha_core::backend::Prefix::new(BELOW).unwrap();
+    let before = leader.writer.backend().list(&below).await.unwrap();
+    opened.add(checkpoint(2)).await.unwrap();
+    opened.store.discards_settled().await;
+    leader.backend.stale.lock().unwrap().push_back(before);
+    assert_eq!(open(&rig, &leader, 1).await.ids().await, [2]);
+}
+
 /// CP-18.
 #[tokio::test]
 async fn more_than_the_quota_is_recovered_and_trimmed_by_the_next_add() {

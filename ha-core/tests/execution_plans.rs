@@ -250,6 +250,24 @@ async fn a_broken_plan_says_so_and_what_to_do_and_the_others_are_recovered() {
 }
 
 #[tokio::test]
+async fn a_plan_that_was_replaced_while_it_was_read_is_not_called_broken() {
+    let rig = Rig::new();
+    let leader = rig.lead().await;
+    let (store, _) = started(&rig, &leader).await;
+    store.put_execution_plan(&plan("a", "one")).await.unwrap();
+    let below = ha_core::backend::Prefix::new(BELOW).unwrap();
+    let before = leader.writer.backend().list(&below).await.unwrap();
+    store.put_execution_plan(&plan("a", "two")).await.unwrap();
+    store.discards_settled().await;
+    // By a process of its own, whose watch does not take the old answer away.
+    let other = rig.depose(&leader).await;
+    let reader = store_by(&rig, other.writer.clone());
+    reader.start(Arc::new(Heard::default())).await.unwrap();
+    other.backend.stale.lock().unwrap().push_back(before);
+    assert_eq!(recovered(&reader, "a").await, "two");
+}
+
+#[tokio::test]
 async fn names_that_are_no_jobs_are_left_out() {
     let rig = Rig::new();
     let (store, _) = started(&rig, &rig.lead().await).await;

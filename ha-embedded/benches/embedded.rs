@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ha_core::backend::{Acquire, Backend, Commit, Expect, Fence, Key, Latch, Outcome, Prefix, Revision, SessionOptions};
+use ha_core::backend::{
+    Acquire, Backend, Commit, Expect, Fence, Key, Latch, Outcome, Prefix, Revision, SessionOptions,
+};
 use ha_core::checkpoint::{CheckpointIdCounter, DefaultCheckpointIdCounter};
 use ha_core::election::Grant;
 use ha_core::record::{self, Body};
@@ -177,9 +179,7 @@ async fn leader_change() -> Result<(), Error> {
     let (bare_told, mut bare_heard) = tokio::sync::mpsc::channel(RETRIEVALS);
     for _ in 0..RETRIEVALS {
         let (mut receiver, told, seam) = (bare_receiver.clone(), bare_told.clone(), seam.clone());
-        tasks.spawn(async move {
-            while receiver.changed().await.is_ok() && told.send(seam.now()).await.is_ok() {}
-        });
+        tasks.spawn(async move { while receiver.changed().await.is_ok() && told.send(seam.now()).await.is_ok() {} });
     }
     leadership.publish("host:0").await?;
     all(&mut heard).await;
@@ -230,6 +230,8 @@ impl Spread {
         self.between.sort_unstable();
         let (first, between) = (self.first[self.first.len() / 2], self.between[self.between.len() / 2]);
         let worst = self.between.last().copied().unwrap_or_default();
-        println!("  {what:<30} first after {first:>9.1?}, last {between:>9.1?} after the first (worst {worst:.1?}; goal 5 ms)");
+        println!(
+            "  {what:<30} first after {first:>9.1?}, last {between:>9.1?} after the first (worst {worst:.1?}; goal 5 ms)"
+        );
     }
 }

@@ -203,7 +203,8 @@ pub async fn b_72_ten_thousand_changes_are_told_as_their_result(f: Fixture) {
     let seen = mark(&b, &scope).await;
     let mut expect = [Expect::Absent; 10];
     for n in 0..1_000 {
-        let puts = (0..10).fold(f.new_commit(), |c, k| c.put(key(&format!("many/{k}")), expect[k], text(&n.to_string())));
+        let puts =
+            (0..10).fold(f.new_commit(), |c, k| c.put(key(&format!("many/{k}")), expect[k], text(&n.to_string())));
         let revisions = applied(other.commit(&puts).await);
         expect = std::array::from_fn(|k| Expect::Revision(revisions[k]));
     }

@@ -18,7 +18,8 @@ async fn assert_refused(f: &Fixture, commit: Commit, kind: ErrorKind) {
 
 pub async fn b_13_a_key_stands_once_in_a_commit(f: Fixture) {
     // Fails if it depends on the backend which of two writes of one key counts.
-    let put = |at: &str| f.new_commit().put(key("r/a"), Expect::Absent, text("1")).put(key(at), Expect::Absent, text("2"));
+    let put =
+        |at: &str| f.new_commit().put(key("r/a"), Expect::Absent, text("1")).put(key(at), Expect::Absent, text("2"));
     assert_refused(&f, put("r/a"), ErrorKind::Invalid).await;
     let written_and_checked = put("r/b").check(key("r/b"), Expect::Absent);
     assert_refused(&f, written_and_checked, ErrorKind::Invalid).await;

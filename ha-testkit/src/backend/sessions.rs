@@ -75,7 +75,10 @@ pub async fn b_51_the_deadline_is_never_further_than_the_silence(f: Fixture) {
         let deadline = session.valid_until();
         let now = f.seam().now();
         assert!(!deadline.is_past(now), "a living session is past its deadline");
-        assert!(deadline.remaining(now) <= f.store().silence(), "{deadline:?} is further than the silence from {now:?}");
+        assert!(
+            deadline.remaining(now) <= f.store().silence(),
+            "{deadline:?} is further than the silence from {now:?}"
+        );
         f.seam().sleep(Duration::from_millis(5)).await;
     }
     session.close().await.unwrap();

@@ -193,7 +193,11 @@ impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = self.inner();
         let (rules, held_back) = (inner.rules.len(), inner.held_back.len());
-        f.debug_struct("Plan").field("rules", &rules).field("calls", &inner.calls).field("held_back", &held_back).finish()
+        f.debug_struct("Plan")
+            .field("rules", &rules)
+            .field("calls", &inner.calls)
+            .field("held_back", &held_back)
+            .finish()
     }
 }
 

@@ -88,7 +88,8 @@ impl State {
 
     pub(super) fn end(&mut self, id: u64, why: Ended) {
         let Some(living) = self.sessions.remove(&id) else { return };
-        let latches: Vec<Key> = self.holders.iter().filter(|(_, (by, _))| *by == id).map(|(key, _)| key.clone()).collect();
+        let latches: Vec<Key> =
+            self.holders.iter().filter(|(_, (by, _))| *by == id).map(|(key, _)| key.clone()).collect();
         for latch in latches {
             self.free(&latch);
         }

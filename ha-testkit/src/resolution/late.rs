@@ -226,7 +226,11 @@ pub async fn u_26_a_storm_of_faults_contradicts_no_acknowledgement(f: Fixture) {
             let at = format!("storm-{seed}/{which}");
             let found = w.revision(&at).await;
             if let Some(present) = known.get(&which) {
-                assert_eq!(found.is_some(), *present, "seed {seed}, step {step}: {at} contradicts what was acknowledged");
+                assert_eq!(
+                    found.is_some(),
+                    *present,
+                    "seed {seed}, step {step}: {at} contradicts what was acknowledged"
+                );
             }
             known.remove(&which);
             let commit = match found {

@@ -29,7 +29,8 @@ pub async fn u_01_a_definite_answer_is_passed_on_and_sent_once(f: Fixture) {
 pub async fn u_02_an_unknown_create_is_found_out(f: Fixture) {
     // Fails if a create that was applied is reported as a conflict with itself, or one that was lost as applied.
     let w = World::new(f).await;
-    for (at, fault) in [("k/after", Fault::FailAfter), ("k/lost", Fault::LostBefore), ("k/late", Fault::DeliveredLate)] {
+    for (at, fault) in [("k/after", Fault::FailAfter), ("k/lost", Fault::LostBefore), ("k/late", Fault::DeliveredLate)]
+    {
         w.fail(at, fault);
         let before = w.sent();
         let revision = w.created(at).await;
@@ -43,7 +44,8 @@ pub async fn u_02_an_unknown_create_is_found_out(f: Fixture) {
 pub async fn u_03_an_unknown_overwriting_is_found_out(f: Fixture) {
     // Fails if an overwriting is applied on top of itself, or given up although nothing stands in its way.
     let w = World::new(f).await;
-    for (at, fault) in [("k/after", Fault::FailAfter), ("k/lost", Fault::LostBefore), ("k/late", Fault::DeliveredLate)] {
+    for (at, fault) in [("k/after", Fault::FailAfter), ("k/lost", Fault::LostBefore), ("k/late", Fault::DeliveredLate)]
+    {
         let old = w.created(at).await;
         w.fail(at, fault);
         let new = applied(w.commit(w.put(w.guarded(), at, Expect::Revision(old))).await)[0];
@@ -76,7 +78,11 @@ pub async fn u_05_a_conflict_after_a_lost_answer_stays_unknown(f: Fixture) {
 }
 
 /// Loses the answer of a create, holds its second sending until `meanwhile` is done.
-async fn resolved_after(w: &World, first: Fault, meanwhile: impl Future<Output = ()>) -> Result<Outcome, ha_core::Error> {
+async fn resolved_after(
+    w: &World,
+    first: Fault,
+    meanwhile: impl Future<Output = ()>,
+) -> Result<Outcome, ha_core::Error> {
     let before = w.sent();
     w.fail("k", first);
     w.fail("k", Fault::Delay(Duration::from_millis(250)));

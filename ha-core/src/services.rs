@@ -6,15 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::backend::{Backend, Latch, Name, Prefix, SessionOptions};
+use crate::checkpoint::{CheckpointRecoveryFactory, DefaultCheckpointRecoveryFactory};
 use crate::election::sessions::Sessions;
 use crate::election::{ElectionParts, LeaderElection, LeaderElectionService};
 use crate::names::layout;
+use crate::plan::{DefaultExecutionPlanStore, ExecutionPlanStore};
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
 use crate::retrieval::{DefaultLeaderRetrieval, LeaderRetrieval};
 use crate::seam::Seam;
 use crate::state::StateStorage;
 use crate::wrap::Chroot;
+use crate::writer::{Authority, Writer};
 use crate::{ComponentId, Error, ErrorKind, JobId};
 
 /// Everything that a highly available service needs, in one place. Flink's
@@ -113,6 +116,22 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
     fn job_manager_leader_retriever(&self, job: &JobId) -> Result<Arc<dyn LeaderRetrieval>, Error> {
         self.leader_retriever(ComponentId::job_master(job)?)
     }
+
+    /// A store of execution plans, not started. It writes under whatever leadership this process holds
+    /// of its one latch at the time of each write, and answers
+    /// [`NotLeader`](ErrorKind::NotLeader) without one. A leader that wants to be held to exactly its
+    /// own term gets its store from the [`Leadership`](crate::election::Leadership).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn execution_plan_store(&self) -> Result<Arc<dyn ExecutionPlanStore>, Error>;
+
+    /// A factory of checkpoint stores and counters, which write as those of
+    /// [`HighAvailabilityServices::execution_plan_store`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn checkpoint_recovery_factory(&self) -> Result<Arc<dyn CheckpointRecoveryFactory>, Error>;
 
     /// Gives up leadership, ends everything that was got from here, and closes the backend handle.
     /// Nothing stored is deleted: another instance recovers from it. A second call does nothing.
@@ -278,6 +297,12 @@ impl HaServices {
         Ok(service)
     }
 
+    /// Writes under the leadership that this process holds at the time of each write.
+    fn current_writer(&self) -> Result<Writer, Error> {
+        let current = self.leader_election_service()?.current();
+        Ok(Writer::new(Arc::clone(&self.committer), Authority::Current(current)))
+    }
+
     fn retriever(&self, latch: Latch, component: &ComponentId) -> Result<Arc<dyn LeaderRetrieval>, Error> {
         let mut parts = self.open_parts()?;
         let follower = self.follower(&mut parts, &latch);
@@ -303,6 +328,14 @@ impl HighAvailabilityServices for HaServices {
 
     fn leader_retriever_on(&self, latch: &Name, component: ComponentId) -> Result<Arc<dyn LeaderRetrieval>, Error> {
         self.retriever(Latch::below(&layout::extra_latch(latch)), &component)
+    }
+
+    fn execution_plan_store(&self) -> Result<Arc<dyn ExecutionPlanStore>, Error> {
+        Ok(Arc::new(DefaultExecutionPlanStore::new(self.current_writer()?, self.storage.clone())))
+    }
+
+    fn checkpoint_recovery_factory(&self) -> Result<Arc<dyn CheckpointRecoveryFactory>, Error> {
+        Ok(Arc::new(DefaultCheckpointRecoveryFactory::new(self.current_writer()?, self.storage.clone())))
     }
 
     async fn close(&self) -> Result<(), Error> {

@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use super::registration::Registration;
 use super::{FencingToken, Grant, LeaderInformation, LossReason};
+use crate::checkpoint::{CheckpointRecoveryFactory, DefaultCheckpointRecoveryFactory};
 use crate::names::layout;
+use crate::plan::{DefaultExecutionPlanStore, ExecutionPlanStore};
 use crate::seam::Deadline;
 use crate::state::StateStorage;
 use crate::writer::{Authority, Committed, Draft, Writer};
@@ -112,7 +114,19 @@ impl Leadership {
         }
     }
 
-    /// The way to write under this leadership, for stores.
+    /// A store of execution plans that writes under this leadership, not started.
+    #[must_use]
+    pub fn execution_plan_store(&self) -> Arc<dyn ExecutionPlanStore> {
+        Arc::new(DefaultExecutionPlanStore::new(self.writer(), self.storage.clone()))
+    }
+
+    /// A factory of checkpoint stores and counters that write under this leadership.
+    #[must_use]
+    pub fn checkpoint_recovery_factory(&self) -> Arc<dyn CheckpointRecoveryFactory> {
+        Arc::new(DefaultCheckpointRecoveryFactory::new(self.writer(), self.storage.clone()))
+    }
+
+    /// The way to write under this leadership, for stores of your own.
     #[must_use]
     pub fn writer(&self) -> Writer {
         Writer::new(Arc::clone(self.registration.committer()), Authority::Leader(self.grant.clone()))

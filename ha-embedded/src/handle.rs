@@ -131,7 +131,12 @@ impl Backend for Handle {
                 SILENCE.end(),
             )));
         }
-        Ok(Box::new(EmbeddedSession::open(&self.shared, self.number, options)))
+        let session = EmbeddedSession::open(&self.shared, self.number, options);
+        // Race: the handle may be closed between the check above and the opening.
+        // Closed by: looking again; closing marks the handle before it ends the sessions it finds.
+        // Cost if missed: a session that nobody ends keeps its latches while its owner lives.
+        self.check_open("open session")?;
+        Ok(Box::new(session))
     }
 
     async fn close(&self) -> Result<(), Error> {

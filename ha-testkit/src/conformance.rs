@@ -5,7 +5,7 @@
 #[macro_export]
 macro_rules! backend_conformance {
     ($($place:ident, $factory:expr, can: [$($can:ident),* $(,)?]);+ $(;)?) => {
-        $crate::conformance_modules! { conformance backend_cases backend Backend;
+        $crate::conformance_modules! { conformance backend_cases backend Backend $crate::run::OnBackend;
             $($place, $factory, can: [$($can),*]);+ }
     };
 }
@@ -15,7 +15,7 @@ macro_rules! backend_conformance {
 #[macro_export]
 macro_rules! resolution_conformance {
     ($($place:ident, $factory:expr, can: [$($can:ident),* $(,)?]);+ $(;)?) => {
-        $crate::conformance_modules! { resolution resolution_cases resolution Resolution;
+        $crate::conformance_modules! { resolution resolution_cases resolution Resolution $crate::run::OnBackend;
             $($place, $factory, can: [$($can),*]);+ }
     };
 }

@@ -83,7 +83,7 @@ pub trait Store: Send + Sync + 'static {
     /// The silence that sessions of the suite are opened with: as short as the backend allows
     /// without being ended by a busy machine.
     fn silence(&self) -> Duration {
-        Duration::from_millis(600)
+        Duration::from_secs(1)
     }
 
     /// How long the suite waits for something that must happen, beyond silence, before it fails.

@@ -46,6 +46,7 @@
 #[doc(hidden)]
 pub mod backend;
 mod conformance;
+pub mod document;
 mod embedded;
 mod factory;
 pub mod faults;
@@ -55,6 +56,7 @@ pub mod registry;
 #[doc(hidden)]
 pub mod resolution;
 pub mod run;
+pub mod sim;
 
 pub use async_trait::async_trait;
 pub use embedded::EmbeddedFactory;

@@ -39,8 +39,14 @@ impl Case {
 
 /// All cases, suite by suite.
 ///
-/// To add a suite: write its list macro beside `backend_cases!`, pass it through
-/// [`conformance_modules!`](crate::conformance_modules), and extend this function.
+/// # To add a suite on another level
+/// 1. A module of groups, `pub async fn <letters>_<number>_<claim>(fixture)` each, and beside them
+///    a list macro like `backend_cases!`, closed by `crate::<list>! { __registry => <Level> }`.
+/// 2. A factory for what its cases work on, and a tuple struct around it that implements
+///    [`Open`](crate::run::Open), as [`OnBackend`](crate::run::OnBackend) does.
+/// 3. A macro of three lines like [`backend_conformance!`](crate::backend_conformance), which
+///    hands list, module, level and that struct to `conformance_modules!`.
+/// 4. The suite's `cases()` here, and its places in [`PLACES`](crate::document::PLACES).
 #[must_use]
 pub fn cases() -> Vec<Case> {
     [crate::backend::cases(), crate::resolution::cases()].concat()
@@ -68,7 +74,7 @@ macro_rules! __registry {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tests {
-    ([$suite:ident $level:ident ($place:expr) ($factory:expr) ($can:expr)]
+    ([$suite:ident $level:ident ($place:expr) ($open:expr) ($can:expr)]
      $($group:ident :: $name:ident [$($need:ident)*] $claim:literal;)*) => {
         $(
             #[test]
@@ -80,7 +86,7 @@ macro_rules! __tests {
                     needs: &[$($crate::Capability::$need),*],
                 };
                 let body = |fixture| -> $crate::run::Running { Box::pin($crate::$suite::$group::$name(fixture)) };
-                $crate::run::test($place, &case, $factory, &$can, body);
+                $crate::run::test($place, &case, $open, &$can, body);
             }
         )*
     };
@@ -107,7 +113,7 @@ macro_rules! __dispatch {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_modules {
-    ($module:ident $list:ident $suite:ident $level:ident;
+    ($module:ident $list:ident $suite:ident $level:ident $open:path;
      $($place:ident, $factory:expr, can: [$($can:ident),* $(,)?]);+ $(;)?) => {
         mod $module {
             $(mod $place {
@@ -115,7 +121,7 @@ macro_rules! conformance_modules {
                 use super::super::*;
                 $crate::$list! { __tests => $suite $level
                     (concat!(stringify!($module), "::", stringify!($place)))
-                    ($factory) ([$($crate::Capability::$can),*]) }
+                    ($open($factory)) ([$($crate::Capability::$can),*]) }
             })+
         }
     };

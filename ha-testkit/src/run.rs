@@ -1,12 +1,16 @@
 //! Running one case: open, run, tear down, report.
 
+use std::fmt;
 use std::future::Future;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
+use ha_core::seam::Seam;
 
 use crate::factory::{BackendFactory, Capability, Missing};
 use crate::fixture::Fixture;
@@ -27,21 +31,60 @@ pub enum Verdict {
     Skipped(String),
 }
 
-/// Runs one case as the body of a test: opens a namespace, runs, tears down, and only then lets
-/// a panic go on.
+/// A place that cases of one suite run in, freshly opened.
+pub struct Opened<F> {
+    /// What the case works on.
+    pub fixture: F,
+    /// Time, for the deadline of the case.
+    pub seam: Seam,
+    /// Removes what the case left behind.
+    pub tear_down: Running,
+}
+
+impl<F: fmt::Debug> fmt::Debug for Opened<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("fixture", &self.fixture).finish_non_exhaustive()
+    }
+}
+
+/// Opens the places that cases of one suite run in. A suite on another level than backends brings
+/// its own implementation, and runs by the same macros.
+#[async_trait(?Send)]
+pub trait Open {
+    /// What its cases work on.
+    type Fixture;
+    /// Opens a place that no other case uses.
+    ///
+    /// # Errors
+    /// [`Missing`]: what it needs is not here.
+    async fn open(&self) -> Result<Opened<Self::Fixture>, Missing>;
+}
+
+/// Cases on a namespace of a backend.
+#[derive(Debug)]
+pub struct OnBackend<T>(pub T);
+
+#[async_trait(?Send)]
+impl<T: BackendFactory> Open for OnBackend<T> {
+    type Fixture = Fixture;
+    async fn open(&self) -> Result<Opened<Fixture>, Missing> {
+        let store = self.0.open().await?;
+        let fixture = Fixture::new(Arc::clone(&store));
+        let seam = fixture.seam().clone();
+        Ok(Opened { fixture, seam, tear_down: Box::pin(async move { store.tear_down().await }) })
+    }
+}
+
+/// Runs one case as the body of a test: opens a place, runs, tears down, and only then lets a
+/// panic go on.
 ///
 /// # Panics
 /// The claim does not hold; or what the factory needs is missing and `CI` is set.
-pub fn test(
-    place: &str,
-    case: &Case,
-    factory: impl BackendFactory,
-    can: &[Capability],
-    body: impl FnOnce(Fixture) -> Running,
-) {
-    let verdict = block_on(judge(case, &factory, can, body));
+pub fn test<O: Open>(place: &str, case: &Case, open: O, can: &[Capability], body: impl FnOnce(O::Fixture) -> Running) {
+    let verdict = block_on(judge(case, &open, can, body));
     if let Verdict::Skipped(why) = verdict {
-        println!("SKIPPED {place} {} {}: {why}", case.id(), case.name);
+        // Not by the macro: the test runner hides what that prints when a test passes.
+        let _ = writeln!(std::io::stderr(), "SKIPPED {place} {} {}: {why}", case.id(), case.name);
     }
 }
 
@@ -58,25 +101,23 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 ///
 /// # Panics
 /// As [`test`].
-pub async fn judge(
+pub async fn judge<O: Open>(
     case: &Case,
-    factory: &dyn BackendFactory,
+    open: &O,
     can: &[Capability],
-    body: impl FnOnce(Fixture) -> Running,
+    body: impl FnOnce(O::Fixture) -> Running,
 ) -> Verdict {
     if let Some(lacking) = case.needs.iter().find(|need| !can.contains(need)) {
         return Verdict::Skipped(format!("the test declares that this backend has no {lacking}"));
     }
-    let store = match factory.open().await {
-        Ok(store) => store,
+    let Opened { fixture, seam, tear_down } = match open.open().await {
+        Ok(opened) => opened,
         Err(Missing(what)) if std::env::var_os("CI").is_some() => panic!("missing in CI: {what}"),
         Err(Missing(what)) => return Verdict::Skipped(format!("missing here: {what}")),
     };
-    let fixture = Fixture::new(Arc::clone(&store));
-    let seam = fixture.seam().clone();
     let within = seam.timeout(CASE_MAX, body(fixture));
     let outcome = AssertUnwindSafe(within).catch_unwind().await;
-    store.tear_down().await;
+    tear_down.await;
     match outcome {
         Ok(Some(())) => Verdict::Passed,
         Ok(None) => panic!("{} {} hangs: not over after {CASE_MAX:?}", case.id(), case.name),

@@ -102,6 +102,13 @@ impl Key {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The place that the key stands in. Built from its parts, not checked anew: seen from above a
+    /// prefix, a key may be longer than its user could have made it.
+    pub(crate) fn home(&self) -> Prefix {
+        let end = self.0.rfind('/').map_or(0, |slash| slash + 1);
+        Prefix(self.0[..end].into())
+    }
+
     /// Whether the key belongs to a latch: `…/latch` and `…/epoch` are written by
     /// [`Session`](super::Session)s alone, never through a commit.
     #[must_use]

@@ -38,9 +38,7 @@ impl Latch {
     /// The place that the latch stands in; what concerns its leader is stored below it.
     #[must_use]
     pub fn home(&self) -> Prefix {
-        let path = self.key.as_str();
-        let home = path.strip_suffix("latch").unwrap_or(path);
-        Prefix::new(home).expect("a valid key without its last name is a valid prefix")
+        self.key.home()
     }
 
     pub(crate) fn from_key(key: Key) -> Self {

@@ -157,13 +157,13 @@ async fn assert_kept_up(f: &Fixture, writer: Arc<dyn Backend>, b: &Arc<dyn Backe
                 let random = f.seam().random_u64();
                 let at = format!("model-{seed}/{}", random % 7);
                 match stored.remove(&(random % 7)) {
-                    Some(revision) if random % 3 == 0 => f.remove(&writer, &at, revision).await,
+                    Some(revision) if random.is_multiple_of(3) => f.remove(&writer, &at, revision).await,
                     known => {
                         let expect = known.map_or(Expect::Absent, Expect::Revision);
                         stored.insert(random % 7, f.put(&writer, &at, expect, &step.to_string()).await);
                     }
                 }
-                if random % 5 == 0 {
+                if random.is_multiple_of(5) {
                     tokio::task::yield_now().await;
                 }
             }

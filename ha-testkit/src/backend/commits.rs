@@ -1,36 +1,45 @@
 //! One commit after another.
 
-use ha_core::backend::Expect;
+use std::collections::BTreeSet;
+
+use futures_util::FutureExt;
+use ha_core::backend::{Commit, Expect};
 
 use crate::fixture::{Fixture, applied, conflict, key, text};
 
 pub async fn b_01_a_commit_is_applied_whole_or_not_at_all(f: Fixture) {
-    // Fails if a lister ever sees one of two keys that are always written together without the other.
-    const COMMITS: usize = 100;
-    let (writer, reader) = (f.connect().await, f.connect().await);
-    let written = f.go({
-        let f = f.clone();
-        async move {
-            let mut expects = [Expect::Absent, Expect::Absent];
-            for n in 0..COMMITS {
-                let value = text(&n.to_string());
-                let commit = f.new_commit().put(key("pair/a"), expects[0], value.clone());
-                let revisions = applied(writer.commit(&commit.put(key("pair/b"), expects[1], value)).await);
-                expects = [Expect::Revision(revisions[0]), Expect::Revision(revisions[1])];
-            }
-        }
-    });
-    loop {
-        let seen = f.texts(&reader, "pair").await;
-        let values: Vec<&str> = seen.iter().map(|(_, value)| value.as_str()).collect();
-        let whole = values.is_empty() || (values.len() == 2 && values[0] == values[1]);
-        assert!(whole, "half a commit was seen: {seen:?}");
-        if values.first() == Some(&(COMMITS - 1).to_string().as_str()) {
-            break;
-        }
+    // Fails if a lister ever sees some of the keys that are always written together without the others.
+    const KEYS: usize = 5;
+    const LISTS: usize = 150;
+    let writer = f.connect().await;
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let f = f.clone();
+            f.clone().go(async move {
+                let reader = f.connect().await;
+                for _ in 0..LISTS {
+                    let seen = f.texts(&reader, "together").await;
+                    let values: BTreeSet<&str> = seen.iter().map(|(_, value)| value.as_str()).collect();
+                    let whole = seen.is_empty() || (seen.len() == KEYS && values.len() == 1);
+                    assert!(whole, "half a commit was seen: {seen:?}");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    // Written until the readers have looked often enough, so that they look while it is written.
+    let mut readers = std::pin::pin!(futures_util::future::join_all(readers));
+    let mut expects = [Expect::Absent; KEYS];
+    for n in 0.. {
+        let put =
+            |commit: Commit, k: usize| commit.put(key(&format!("together/{k}")), expects[k], text(&n.to_string()));
+        let revisions = applied(writer.commit(&(0..KEYS).fold(f.new_commit(), put)).await);
+        expects = std::array::from_fn(|k| Expect::Revision(revisions[k]));
         tokio::task::yield_now().await;
+        if readers.as_mut().now_or_never().is_some() {
+            return;
+        }
     }
-    written.await;
 }
 
 pub async fn b_02_one_unmet_expectation_holds_everything_back(f: Fixture) {

@@ -159,3 +159,31 @@ pub async fn b_82_a_commit_of_nothing_is_applied_or_fenced(f: Fixture) {
     f.remove(&b, "k", revision).await;
     conflict(b.commit(&f.new_commit().check(key("k"), Expect::Revision(revision))).await);
 }
+
+pub async fn b_83_a_session_opened_while_its_handle_closes_is_over(f: Fixture) {
+    // Race: the handle is found open, then closed, then the session is opened on it.
+    // Fails if such a session, which nobody ends any more, holds its latch while its owner lives.
+    for round in 0..60 {
+        let (b, l) = (f.connect().await, latch(&format!("lead-{round}")));
+        let opened = f.go({
+            let (b, l, options) = (Arc::clone(&b), l.clone(), SessionOptions::default());
+            async move {
+                let mut sessions = Vec::new();
+                while let Ok(session) = b.open_session(&options).await {
+                    // It may be over already; what counts is whether the latch comes free.
+                    let _ = session.try_acquire(&l, "late".into(), None).await;
+                    sessions.push(session);
+                }
+                sessions
+            }
+        });
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        b.close().await.unwrap();
+        let sessions = f.in_time("no session can be opened any more", opened).await;
+        for session in &sessions {
+            f.in_time("every session of a closed handle is over", session.ended()).await;
+        }
+    }
+}

@@ -170,6 +170,10 @@ macro_rules! backend_cases {
                 "The profile promises linearizable reads where the test declares them.";
             life::b_82_a_commit_of_nothing_is_applied_or_fenced []
                 "A commit of nothing is applied, or fenced if its guard is broken.";
+            life::b_83_a_session_opened_while_its_handle_closes_is_over []
+                "Nothing opened while its handle is being closed lives on.";
+            reading::b_84_the_longest_key_is_as_good_as_any []
+                "The longest key, and a latch at it, work like any other.";
         }
     };
 }

@@ -4,40 +4,40 @@
 mod list;
 
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod changes;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod commits;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod epochs;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod foreign;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod guards;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod latches;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod life;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod races;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod reading;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod refusals;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod sessions;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod takeover;
 
 crate::backend_cases! { __registry => Backend }

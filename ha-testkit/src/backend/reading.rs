@@ -1,6 +1,6 @@
 //! Reading, listing, and what lies where.
 
-use ha_core::backend::{Expect, Mark, Prefix, Scope};
+use ha_core::backend::{Expect, KEY_BYTES_MAX, Mark, Prefix, Scope};
 
 use crate::fixture::{Fixture, applied, key, latch, prefix, text, won};
 
@@ -112,4 +112,20 @@ pub async fn b_65_clusters_hear_of_their_own_changes_alone(f: Fixture) {
         }
     })
     .await;
+}
+
+pub async fn b_84_the_longest_key_is_as_good_as_any(f: Fixture) {
+    // Fails if a store, or a wrapper that makes keys longer, stumbles over what the contract allows.
+    let b = f.connect().await;
+    let home = [&"x".repeat(126); 4].map(String::as_str).join("/");
+    let (longest, l) = (format!("{home}/long"), latch(&home[..KEY_BYTES_MAX - "/latch".len()]));
+    assert_eq!((longest.len(), l.key().as_str().len()), (KEY_BYTES_MAX, KEY_BYTES_MAX));
+    let (session, term) = f.leader(&b, &l).await;
+    let guarded = f.new_commit().guarded_by(crate::fixture::fence(&l, &term));
+    let revision = applied(b.commit(&guarded.put(key(&longest), Expect::Absent, text("v"))).await)[0];
+    assert_eq!(f.list(&b, &home).await.len(), 1);
+    f.remove(&b, &longest, revision).await;
+    session.close().await.unwrap();
+    let (_next, new) = f.successor(&b, &l).await;
+    assert!(new.epoch > term.epoch);
 }

@@ -16,8 +16,8 @@ use super::Defect;
 use super::session::ModelSession;
 use super::state::State;
 
-/// Between two steps that should be one, others get their turn that often.
-const GAP: usize = 8;
+/// Between two steps that should be one, others get their turn up to that often.
+const GAP_MAX: u64 = 64;
 
 pub(super) struct Shared {
     pub(super) seam: Seam,
@@ -66,7 +66,7 @@ impl Shared {
     }
 
     async fn gap(&self) {
-        for _ in 0..GAP {
+        for _ in 0..self.seam.random_u64() % GAP_MAX {
             tokio::task::yield_now().await;
         }
     }
@@ -210,6 +210,8 @@ impl Backend for Handle {
         }
         let session = ModelSession::open(&self.shared, options.silence);
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session.number());
+        // Again: it may have been closed since the first look, and then nobody ends the session.
+        self.check_open("open session")?;
         Ok(Box::new(session))
     }
 

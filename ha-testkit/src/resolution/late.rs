@@ -237,13 +237,13 @@ pub async fn u_26_a_storm_of_faults_contradicts_no_acknowledgement(f: Fixture) {
                 Some(revision) => w.guarded().remove(key(&at), revision),
                 None => w.create(&at),
             };
-            if random % 7 == 0 {
+            if random.is_multiple_of(7) {
                 // Given up after the first poll; nothing is known of the key then.
                 let _ = w.committer.commit(commit).now_or_never();
             } else if let Ok(Outcome::Applied { .. }) = w.commit(commit).await {
                 known.insert(which, found.is_none());
             }
-            if random % 11 == 0 {
+            if random.is_multiple_of(11) {
                 w.plan.deliver_late().await;
             }
         }

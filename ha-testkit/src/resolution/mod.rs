@@ -5,10 +5,10 @@ mod list;
 mod world;
 
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod late;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "what each case claims stands in the list, once")]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod rules;
 
 crate::resolution_cases! { __registry => Resolution }

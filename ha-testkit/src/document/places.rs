@@ -1,0 +1,45 @@
+use crate::Capability::{
+    self, CountWaiters, Expire, FreeOnDrop, Freeze, LinearizableReads, Revoke, SlowAnswers, Tamper,
+};
+use crate::registry::Level;
+
+/// A test module in which the cases of one level run.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The path of the module, as in the names of its tests.
+    pub module: &'static str,
+    /// The file it stands in.
+    pub file: &'static str,
+    /// Whose cases run there.
+    pub level: Level,
+    /// What the test declares there; a test of the kit compares it with the file.
+    pub can: &'static [Capability],
+    /// Why the rest is not declared.
+    pub because: &'static str,
+}
+
+const EMBEDDED: &[Capability] = &[Expire, Revoke, Freeze, Tamper, CountWaiters, LinearizableReads, FreeOnDrop];
+const WHY_EMBEDDED: &str = "memory does not survive a restart, and a renewal is sent, counted and answered in one step, so no answer can be slow";
+const BACKEND_FILE: &str = "ha-embedded/tests/conformance.rs";
+const RESOLUTION_FILE: &str = "ha-embedded/tests/resolution.rs";
+
+const fn embedded(module: &'static str, file: &'static str, level: Level) -> Place {
+    Place { module, file, level, can: EMBEDDED, because: WHY_EMBEDDED }
+}
+
+/// All places of this workspace. A new backend adds its own here.
+pub const PLACES: &[Place] = &[
+    embedded("conformance::embedded", BACKEND_FILE, Level::Backend),
+    embedded("conformance::embedded_chroot", BACKEND_FILE, Level::Backend),
+    embedded("conformance::embedded_traced", BACKEND_FILE, Level::Backend),
+    embedded("conformance::embedded_metered", BACKEND_FILE, Level::Backend),
+    Place {
+        module: "conformance::model",
+        file: "ha-testkit/tests/conformance.rs",
+        level: Level::Backend,
+        can: &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop],
+        because: "memory does not survive a restart, and the model wakes every watcher instead of keeping a list of them",
+    },
+    embedded("resolution::embedded", RESOLUTION_FILE, Level::Resolution),
+    embedded("resolution::embedded_chroot", RESOLUTION_FILE, Level::Resolution),
+];

@@ -1,0 +1,143 @@
+//! One seed decides a whole run.
+//!
+//! [`run`] gives a future a [`Seam`] on a runtime with one thread and a clock that stands still
+//! while anybody is busy and jumps when all are asleep. Time, random numbers and the order of
+//! tasks then follow from the seed; hours pass in milliseconds; a failing seed fails again.
+//!
+//! What the future does itself must follow from the seed too: no raw clock, no second thread, and
+//! `select!` always `biased`.
+//!
+//! ```
+//! use std::time::Duration;
+//! let random = |seed| ha_testkit::sim::run(seed, async |seam| {
+//!     let began = seam.now();
+//!     seam.sleep(Duration::from_secs(3600)).await;
+//!     (seam.random_u64(), seam.now().since(began))
+//! });
+//! assert_eq!(random(7), random(7));
+//! assert_ne!(random(7).0, random(8).0);
+//! ```
+
+mod history;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ha_core::seam::{BoxFuture, Clock, Moment, Rng, Seam, Tasks};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+pub use history::History;
+
+/// When a simulation begins by its wall clock: the start of 2026.
+const BEGINS_UNIX_MS: u64 = 1_767_225_600_000;
+/// When it begins by its monotonic clock. Not at the origin, which stands for what is long past.
+const BEGINS: Duration = Duration::from_secs(3600);
+
+/// Runs the future as that seed has it.
+///
+/// # Panics
+/// As the future does; the seed is then printed.
+pub fn run<T>(seed: u64, body: impl AsyncFnOnce(Seam) -> T) -> T {
+    let _seed = PrintedOnPanic(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime of one thread, without sockets");
+    runtime.block_on(async {
+        let tasks = Arc::new(SimTasks(Handle::current()));
+        let random = Arc::new(SimRng(Mutex::new(StdRng::seed_from_u64(seed))));
+        body(Seam::new(Arc::new(SimClock::new()), random, tasks)).await
+    })
+}
+
+struct PrintedOnPanic(u64);
+
+impl Drop for PrintedOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the simulation failed with seed {}; it fails again with the same one", self.0);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SimClock {
+    began: Instant,
+    /// The last answer: what is dropped after the runtime has ended still asks for the time.
+    last: AtomicU64,
+}
+
+impl SimClock {
+    fn new() -> Self {
+        Self { began: paused_now(), last: AtomicU64::new(0) }
+    }
+
+    fn elapsed(&self) -> Duration {
+        if Handle::try_current().is_ok() {
+            let elapsed = paused_now().saturating_duration_since(self.began);
+            self.last.fetch_max(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        Duration::from_nanos(self.last.load(Ordering::Relaxed))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the seam of the simulation; the runtime's clock is paused")]
+fn paused_now() -> Instant {
+    Instant::now()
+}
+
+#[async_trait]
+impl Clock for SimClock {
+    fn now(&self) -> Moment {
+        Moment::after_origin(BEGINS + self.elapsed())
+    }
+
+    fn unix_ms(&self) -> u64 {
+        BEGINS_UNIX_MS + u64::try_from(self.elapsed().as_millis()).unwrap_or(0)
+    }
+
+    async fn sleep_until(&self, at: Moment) {
+        loop {
+            let left = at.since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            #[expect(clippy::disallowed_methods, reason = "this is the seam of the simulation")]
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+struct SimRng(Mutex<StdRng>);
+
+impl Rng for SimRng {
+    fn next_u64(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
+    }
+}
+
+impl fmt::Debug for SimRng {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimRng")
+    }
+}
+
+/// Critical or not, every task runs on the one runtime.
+#[derive(Debug)]
+struct SimTasks(Handle);
+
+impl Tasks for SimTasks {
+    fn spawn(&self, future: BoxFuture) -> AbortHandle {
+        #[expect(clippy::disallowed_methods, reason = "this is the seam of the simulation")]
+        self.0.spawn(future).abort_handle()
+    }
+
+    fn spawn_critical(&self, future: BoxFuture) -> AbortHandle {
+        self.spawn(future)
+    }
+}

@@ -1,13 +1,18 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::Error;
 use crate::backend::{Acquire, Backend, Ended, Latch, Session, SessionOptions, Term};
 use crate::seam::{Deadline, Seam};
+use crate::{Error, ErrorKind};
+
+/// The pauses between two tries to leave a session.
+const LEAVE_PAUSE_MIN: Duration = Duration::from_millis(20);
+const LEAVE_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// One session for all latches of a process: a thousand latches need no thousand heartbeats.
 ///
@@ -90,13 +95,29 @@ impl SharedSession {
             uses.closed
         };
         let (session, latch) = (Arc::clone(&self.inner), latch.clone());
+        let seam = self.seam.clone();
         let leave = async move {
-            let left = if last { session.close().await } else { session.release(&latch).await };
-            if let Err(error) = left {
-                tracing::debug!(session = session.id(), ?error, "a session was not left in order; it ends by silence");
+            let mut pause = LEAVE_PAUSE_MIN;
+            // Race: the release fails while other latches, or a grant that somebody keeps, keep the
+            //       session alive.
+            // Closed by: it is tried until it succeeds or the session is over.
+            // Cost if missed: a latch that nobody knows to hold and nobody else can take.
+            while !session.valid_until().is_past(seam.now()) {
+                let left = if last { session.close().await } else { session.release(&latch).await };
+                match left {
+                    Ok(()) => return,
+                    Err(error) if error.kind() == ErrorKind::Closed => return,
+                    Err(error) => {
+                        tracing::debug!(session = session.id(), ?error, "a session was not left; trying again")
+                    }
+                }
+                seam.sleep(seam.jittered(pause)).await;
+                pause = (pause * 2).min(LEAVE_PAUSE_MAX);
             }
         };
-        self.seam.spawn(leave).detach();
+        // Not on the application's runtime: it may be going down just now, and the session is kept
+        // alive elsewhere.
+        self.seam.spawn_critical(leave).detach();
     }
 }
 

@@ -1,5 +1,11 @@
 //! Attacks on the election: latches that nobody knows to hold, deaf electors, contenders misled.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test: panicking is how it fails, and threads are what it is about"
+)]
+
 mod adversary;
 
 use std::sync::atomic::{AtomicBool, Ordering};

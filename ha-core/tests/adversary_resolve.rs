@@ -1,5 +1,11 @@
 //! Attacks on the resolution of unknown outcomes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test: panicking is how it fails, and threads are what it is about"
+)]
+
 mod adversary;
 
 use std::sync::Arc;

@@ -1,5 +1,11 @@
 //! Attacks on retrieval, state storage and the in-process backend.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test: panicking is how it fails, and threads are what it is about"
+)]
+
 mod adversary;
 
 use std::pin::Pin;

@@ -416,3 +416,24 @@ async fn a_fight_over_one_component_does_not_delay_the_restoration_of_another() 
     store.tamper(&calm, Some("mine".into()));
     assert!(restored(&store, &seam, &calm, "one:2").await, "restored only after the other one's pause");
 }
+
+#[tokio::test]
+async fn an_attempt_that_arrives_after_its_campaign_was_dropped_does_not_keep_the_latch() {
+    let (store, seam) = store();
+    let (backend, rig) = Rigged::new(&store, &seam);
+    let (one, two) = (services_on(backend, &seam, "one"), services(&store, &seam, "two"));
+    let shard = Name::new("shard").unwrap();
+    let main = within(&seam, "wins", one.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
+    rig.hang_acquire.store(true, Ordering::SeqCst);
+    let election = one.leader_election_on(&shard, ComponentId::dispatcher()).unwrap();
+    assert!(seam.timeout(Duration::from_millis(100), election.campaign()).await.is_none());
+    seam.sleep(Duration::from_millis(100)).await;
+    let late = std::mem::take(&mut *rig.late_acquires.lock().unwrap());
+    assert_eq!(late.len(), 1);
+    for (session, latch) in late {
+        session.try_acquire(&latch, "late".into(), None).await.unwrap();
+    }
+    let other = two.leader_election_on(&shard, ComponentId::dispatcher()).unwrap();
+    drop(within(&seam, "the shard is free for others", other.campaign()).await.unwrap());
+    assert!(main.is_valid(), "the other latch is untouched");
+}

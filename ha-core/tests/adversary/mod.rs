@@ -39,6 +39,8 @@ pub(crate) struct Rig {
     pub(crate) hang_list: AtomicBool,
     pub(crate) mute_watch: AtomicBool,
     pub(crate) panic_acquire: AtomicBool,
+    pub(crate) hang_acquire: AtomicBool,
+    pub(crate) late_acquires: Mutex<Vec<(Arc<dyn Session>, Latch)>>,
     pub(crate) open_delay_ms: AtomicU64,
     pub(crate) opened: AtomicU64,
 }
@@ -121,7 +123,7 @@ impl Backend for Rigged {
         }
         self.rig.opened.fetch_add(1, Ordering::SeqCst);
         let inner = self.inner.open_session(options).await?;
-        Ok(Box::new(RiggedSession { inner, rig: Arc::clone(&self.rig) }))
+        Ok(Box::new(RiggedSession { inner: inner.into(), rig: Arc::clone(&self.rig) }))
     }
     async fn close(&self) -> Result<(), Error> {
         self.inner.close().await
@@ -130,7 +132,7 @@ impl Backend for Rigged {
 
 #[derive(Debug)]
 struct RiggedSession {
-    inner: Box<dyn Session>,
+    inner: Arc<dyn Session>,
     rig: Arc<Rig>,
 }
 
@@ -141,6 +143,10 @@ impl Session for RiggedSession {
     }
     async fn try_acquire(&self, latch: &Latch, holder: Bytes, over: Option<&Term>) -> Result<Acquire, Error> {
         assert!(!self.rig.panic_acquire.swap(false, Ordering::SeqCst), "the adversary panics");
+        if self.rig.hang_acquire.load(Ordering::SeqCst) {
+            self.rig.late_acquires.lock().unwrap().push((Arc::clone(&self.inner), latch.clone()));
+            std::future::pending::<()>().await;
+        }
         self.inner.try_acquire(latch, holder, over).await
     }
     async fn release(&self, latch: &Latch) -> Result<(), Error> {

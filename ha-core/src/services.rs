@@ -342,11 +342,11 @@ impl HighAvailabilityServices for HaServices {
         let elections = {
             let mut parts = self.parts();
             parts.closed = true;
-            std::mem::take(&mut parts.elections)
+            parts.elections.clone()
         };
-        for election in elections.values() {
-            election.shut().await;
-        }
+        // At once: each may have to wait for a store that does not answer.
+        futures_util::future::join_all(elections.values().map(|election| election.shut())).await;
+        self.parts().elections.clear();
         self.committer.backend().close().await
     }
 }

@@ -123,7 +123,12 @@ impl Writer {
     /// After a drop it may have been applied.
     pub async fn commit(&self, draft: Draft) -> Result<Committed, Error> {
         let subject = draft.commit.writes.first().map(|write| write.key.clone());
-        match self.committer.commit(draft.commit).await? {
+        let outcome = match self.committer.commit(draft.commit).await {
+            // Raising the barrier was refused for the same reason as the commit itself would be.
+            Err(error) if error.kind() == ErrorKind::Fenced => Outcome::Fenced,
+            other => other?,
+        };
+        match outcome {
             Outcome::Applied { revisions } => Ok(Committed::Applied(revisions)),
             Outcome::Conflict { key, found } => Ok(Committed::Conflict { key, found }),
             Outcome::Fenced => {

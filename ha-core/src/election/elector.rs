@@ -52,8 +52,14 @@ pub(super) struct Elector {
 /// What ends when nobody wants to lead any more.
 #[derive(Debug)]
 struct Running {
-    _runner: Task,
+    runner: Task,
     _keeper: Task,
+}
+
+impl Running {
+    fn is_over(&self) -> bool {
+        self.runner.is_finished()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -124,11 +130,12 @@ impl Elector {
             wish.wanted = true;
             wish.wants += 1;
         });
-        if running.is_none() {
+        // A runner that ended by itself went down with its runtime, or with a panic below it.
+        if running.as_ref().is_none_or(Running::is_over) {
             let follower = self.parts.follower.get();
             let runner = Runner::new(Arc::clone(self), follower);
             *running = Some(Running {
-                _runner: self.seam().spawn(runner.run()),
+                runner: self.seam().spawn(runner.run()),
                 _keeper: self.seam().spawn(Arc::clone(&self.publisher).keep()),
             });
         }
@@ -141,6 +148,12 @@ impl Elector {
             wish.wanted = false;
             wish.resignations += 1;
         });
+        // Race: another component may come before the runner has looked, and find the grant valid.
+        // Closed by: the grant is over from here on, after the wish that says why.
+        // Cost if missed: a campaign that returns a leadership that is about to be given up.
+        if let Some(grant) = self.current.borrow().as_ref() {
+            grant.end(LossReason::Resigned);
+        }
         self.wish.borrow().resignations
     }
 
@@ -163,11 +176,15 @@ impl Elector {
     }
 
     fn revoke(&self, why: LossReason) {
-        if let Some(grant) = self.current.borrow().clone() {
-            grant.end(why);
+        let mut over = None;
+        // In one step, so that a grant that comes just now is not removed without being ended.
+        self.current.send_modify(|current| {
+            over = current.take();
+            over.iter().for_each(|grant| grant.end(why));
+        });
+        if let Some(grant) = over {
             self.publisher.forget(&grant);
         }
-        self.current.send_replace(None);
     }
 }
 
@@ -190,9 +207,18 @@ impl Runner {
 
     async fn run(mut self) {
         loop {
-            let event = self.next_event().await;
-            if let Event::Lost(why) = &event {
-                self.end_grant(*why);
+            let mut event = self.next_event().await;
+            match &mut event {
+                Event::Lost(why) => self.end_grant(*why),
+                // Race: whoever came after the resignation may have taken over the grant that ends
+                //       with it, as a value, and then wants nothing more.
+                // Closed by: the grant is ended first, and who wants to lead is asked after that.
+                // Cost if missed: a latch that nobody knows to hold.
+                Event::Resigned { wanted } if matches!(self.machine.state, State::Leading(_)) => {
+                    self.end_grant(LossReason::Resigned);
+                    *wanted = self.elector.is_wanted();
+                }
+                _ => {}
             }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
             for effect in self.machine.step(event) {
@@ -222,10 +248,15 @@ impl Runner {
             return event;
         }
         let mut wish = self.wish.clone();
+        let (carried_out, is_idle) = (self.carried_out, self.machine.state == State::Idle);
         tokio::select! {
             biased;
             // The sender lives in the elector that `self` holds.
-            _ = wish.changed() => {}
+            // One more who wants to lead is no reason to drop what is under way: many who come one after
+            // the other would keep a slow attempt from ever coming to its end.
+            _ = wish.wait_for(|wish| {
+                wish.resignations != carried_out.resignations || (is_idle && wish.wants != carried_out.wants)
+            }) => {}
             event = self.wait_for_state() => return event,
         }
         self.next_wish().unwrap_or(Event::Woken)
@@ -240,7 +271,8 @@ impl Runner {
         }
         let newly = wish.wants != self.carried_out.wants;
         self.carried_out = wish;
-        newly.then_some(Event::Wanted)
+        // It may have taken over a grant, as a value, and lost it since: then it wants nothing more.
+        (newly && self.elector.is_wanted()).then_some(Event::Wanted)
     }
 
     /// Waits for whatever the state of the machine asks for.
@@ -281,7 +313,14 @@ impl Runner {
                 seam.sleep(seam.jittered(pause)).await;
                 Event::PauseOver
             }
-            State::Leading(_) => Event::Lost(self.leadership_over().await),
+            State::Leading(_) => {
+                let why = self.leadership_over().await;
+                // A resignation ends the grant as well; it is carried out in order.
+                match self.next_wish() {
+                    Some(event @ Event::Resigned { .. }) => event,
+                    _ => Event::Lost(why),
+                }
+            }
             State::Releasing => {
                 if let Some(session) = &self.session {
                     let release = session.release(&self.elector.latch);
@@ -393,5 +432,7 @@ impl Drop for Runner {
         self.leave_session();
         // The task was ended, whatever it was doing: nobody may go on believing in its grant.
         self.elector.revoke(LossReason::Resigned);
+        // Nor wait for it to carry a resignation out.
+        self.elector.resigned.send_replace(self.elector.wish.borrow().resignations);
     }
 }

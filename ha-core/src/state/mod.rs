@@ -58,7 +58,7 @@ impl StateStorage {
     /// * [`ErrorKind::Unsupported`]: a scheme that this build does not know; the text lists those it knows.
     /// * [`ErrorKind::Storage`]: the directory cannot be made or opened.
     pub fn open(url: &str, seam: Seam) -> Result<Self, Error> {
-        let failed = |kind| Error::new(kind, "open state storage").at(url);
+        let failed = |kind| Error::new(kind, "open state storage").at(without_credentials(url));
         let parsed = Url::parse(url).map_err(|e| {
             failed(ErrorKind::Invalid).because("write file:///absolute/directory or memory://").caused_by(e)
         })?;
@@ -196,6 +196,14 @@ impl fmt::Debug for StateStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The object store itself may hold credentials.
         f.debug_struct("StateStorage").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// The URL as it may be shown: what stands before an `@` is left out.
+fn without_credentials(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
     }
 }
 

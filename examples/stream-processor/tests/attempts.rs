@@ -77,7 +77,7 @@ async fn an_attempt_whose_files_were_swept_stops_by_itself() {
         }
     };
     assert_eq!(error.kind(), ErrorKind::Superseded, "{error}");
-    assert_eq!(deposed.finished().await.unwrap_err().kind(), ErrorKind::Superseded);
+    assert_eq!(common::within_deadline("the end", deposed.finished()).await.unwrap_err().kind(), ErrorKind::Superseded);
     assert_eq!(deposed.trigger(id + 1).await.unwrap_err().kind(), ErrorKind::Superseded);
 }
 
@@ -86,15 +86,15 @@ async fn a_token_that_was_used_before_is_refused_when_it_would_write() {
     // Fails if two attempts can write one file.
     let directory = tempfile::tempdir().unwrap();
     let plan = long_plan(directory.path());
-    let _running = {
-        let engine = Engine::start(plan.clone(), None, 1).await.unwrap();
+    let running = Engine::start(plan.clone(), None, 1).await.unwrap();
+    common::within_deadline("every task has a file open", async {
         while of_attempt(&common::names(&common::pending(&plan)), 1).len() < 3 {
-            engine.progress().reached(engine.progress().events() + 1000).await;
+            running.progress().reached(running.progress().events() + 1000).await;
         }
-        engine
-    };
+    })
+    .await;
     let again = Engine::start(plan, None, 1).await.unwrap();
-    let error = again.finished().await.unwrap_err();
+    let error = common::within_deadline("the refusal", again.finished()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
     assert!(error.to_string().contains("attempt 1 has been used before"), "{error}");
 }

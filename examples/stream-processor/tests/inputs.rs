@@ -11,7 +11,7 @@ use stream_processor::{Engine, ErrorKind, ExecutionPlan, Snapshot, SourceSpec, v
 /// Runs the plan to its end in one go, and checks the output and the account against the single pass.
 async fn run(plan: &ExecutionPlan) -> Snapshot {
     let engine = Engine::start(plan.clone(), None, 1).await.expect("a readable input starts");
-    engine.finished().await.expect("no input makes the job fail");
+    common::within_deadline("the end of the input", engine.finished()).await.expect("no input makes the job fail");
     let snapshot = engine.trigger(1).await.expect("the last snapshot");
     engine.commit(&snapshot).await.expect("the output is writable");
     let verdict = common::judge(plan);

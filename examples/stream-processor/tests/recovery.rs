@@ -164,7 +164,8 @@ async fn survive_all(seeds: Range<u64>, plan: impl Fn(&Path, u64) -> ExecutionPl
             return;
         }
         let directory = tempfile::tempdir().expect("there is a place for temporary files");
-        let new = survive(plan(directory.path(), seed), seed).await;
+        let life = survive(plan(directory.path(), seed), seed);
+        let new = common::within_deadline(&format!("seed {seed}"), life).await;
         crashes.iter_mut().zip(new).for_each(|(sum, new)| *sum += new);
     }
     panic!("some kind of crash was never tried: {crashes:?}");

@@ -83,7 +83,7 @@ async fn a_forged_checksum_makes_no_snapshot_dangerous() {
             break;
         }
         let Ok(engine) = Engine::start(plan.clone(), Some(snapshot), 1000 + seed).await else { continue };
-        if let Err(error) = engine.finished().await {
+        if let Err(error) = common::within_deadline(&format!("seed {seed}"), engine.finished()).await {
             panic!("seed {seed}: {error}");
         }
         let last = engine.trigger(u64::MAX).await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));

@@ -100,6 +100,20 @@ async fn a_token_that_was_used_before_is_refused_when_it_would_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_does_not_begin_anew_beside_published_output() {
+    // Fails if forgetting the checkpoint doubles the output instead of being noticed.
+    let directory = tempfile::tempdir().unwrap();
+    let plan = long_plan(directory.path());
+    let engine = Engine::start(plan.clone(), None, 1).await.unwrap();
+    let completed = with_parts(&engine, 1).await;
+    engine.commit(&completed).await.unwrap();
+    drop(engine);
+    let error = Engine::start(plan.clone(), None, 2).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
+    Engine::start(plan, Some(completed), 2).await.expect("with the checkpoint it goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn triggers_at_once_are_taken_one_after_the_other() {
     // Fails if the answers to two barriers are mixed up.
     let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Runs the engine by itself, without high availability: generated events, regular snapshots, then the judge.
 //!
-//! Usage: `stream-processor [events] [events between snapshots]`
+//! Usage: `stream-processor [--events 5000000] [--every 200000] [--json]`
 
 use std::env;
 use std::error::Error;
@@ -15,7 +15,9 @@ use stream_processor::{Engine, ExecutionPlan, SourceSpec, verify};
 async fn main() -> ExitCode {
     let output = env::temp_dir().join(format!("stream-processor-{}", std::process::id()));
     let outcome = run(&output).await;
-    if let Err(cause) = fs::remove_dir_all(&output) {
+    if output.exists()
+        && let Err(cause) = fs::remove_dir_all(&output)
+    {
         eprintln!("cannot remove {}: {cause}", output.display());
     }
     match outcome {
@@ -30,9 +32,16 @@ async fn main() -> ExitCode {
 
 /// Runs and judges; whether the output was right.
 async fn run(output: &Path) -> Result<bool, Box<dyn Error>> {
+    let (mut events, mut every, mut json) = (5_000_000_u64, 200_000_u64, None);
     let mut words = env::args().skip(1);
-    let events: u64 = words.next().map_or(Ok(5_000_000), |word| word.parse())?;
-    let every: u64 = words.next().map_or(Ok(200_000), |word| word.parse())?;
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--events" => events = words.next().ok_or("--events needs a number")?.parse()?,
+            "--every" => every = words.next().ok_or("--every needs a number")?.parse()?,
+            "--json" => json = Some(()),
+            _ => return Err(format!("{word:?} is not known; there are --events, --every and --json").into()),
+        }
+    }
     let plan = ExecutionPlan {
         job: "clicks".to_owned(),
         source: SourceSpec::Generator { seed: 1, events },
@@ -58,8 +67,17 @@ async fn run(output: &Path) -> Result<bool, Box<dyn Error>> {
     let snapshot = engine.trigger(checkpoint + 1).await?;
     engine.commit(&snapshot).await?;
     let seconds = began.elapsed().as_secs_f64();
-    println!("{events} events, {} snapshots, {seconds:.3} s, {:.0} events/s", checkpoint + 1, events as f64 / seconds);
     let verdict = verify::compare(output, &verify::expected(&plan)?)?;
-    println!("{verdict}");
+    let (snapshots, rate) = (checkpoint + 1, events as f64 / seconds);
+    if json.is_some() {
+        let verified = verdict.is_exact();
+        println!(
+            "{}",
+            serde_json::json!({ "events": events, "events_per_s": rate, "rows": verdict.rows, "verified": verified })
+        );
+    } else {
+        println!("{events} events, {snapshots} snapshots, {seconds:.3} s, {rate:.0} events/s");
+        println!("{verdict}");
+    }
     Ok(verdict.is_exact())
 }

@@ -49,6 +49,7 @@ impl Engine {
     ///
     /// A `restored` snapshot must be the latest completed checkpoint. Its parts are published first, in case a crash
     /// came between its completion and [`Self::commit`]; then what older attempts left pending is removed.
+    /// Without one, the output must hold no part yet: nothing is published before the first completed checkpoint.
     /// `attempt` must be greater than that of every attempt before, in whatever process: the leader's epoch is.
     ///
     /// # Errors
@@ -85,8 +86,9 @@ impl Engine {
             let cursor = restored.as_ref().map(|snapshot| snapshot.position().cursor.clone());
             let reader = Reader::open(&opening.source, cursor.unwrap_or_default())?;
             sink::prepare(&opening.output)?;
-            if let Some(snapshot) = &restored {
-                sink::commit(&opening.output, snapshot)?;
+            match &restored {
+                Some(snapshot) => sink::commit(&opening.output, snapshot)?,
+                None => begins_empty(&opening.output)?,
             }
             sink::sweep(&opening.output, attempt, restored.as_ref())?;
             Ok((restored, reader))
@@ -168,11 +170,11 @@ impl Engine {
     /// # Cancel safety
     /// Publishing goes on in the background; calling again is harmless.
     pub async fn commit(&self, snapshot: &Snapshot) -> Result<(), EngineError> {
-        let (output, snapshot) = (self.output.clone(), snapshot.clone());
+        let (output, parts) = (self.output.clone(), snapshot.parts().to_vec());
         let uncommitted = Arc::clone(&self.uncommitted);
         blocking(move || {
-            sink::commit(&output, &snapshot)?;
-            locked(&uncommitted).retain(|part| !snapshot.parts().contains(part));
+            sink::commit_parts(&output, &parts)?;
+            locked(&uncommitted).retain(|part| !parts.contains(part));
             Ok(())
         })
         .await
@@ -228,6 +230,18 @@ fn fits(plan: &ExecutionPlan, snapshot: &Snapshot, attempt: u64) -> Result<(), E
         return Err(EngineError::new(ErrorKind::Mismatch, what));
     }
     Ok(())
+}
+
+/// Refuses to begin at the first event beside rows that somebody has published: they would be there twice.
+fn begins_empty(output: &Path) -> Result<(), EngineError> {
+    match sink::published(output)?.first() {
+        None => Ok(()),
+        Some(part) => {
+            let what =
+                format!("there is none, but {} is published; restore it, or name an empty output", part.display());
+            Err(EngineError::new(ErrorKind::Mismatch, what))
+        }
+    }
 }
 
 /// Runs file operations where they hold up no task. One that has begun is finished even if nobody waits any more.

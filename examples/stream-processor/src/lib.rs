@@ -10,6 +10,36 @@
 //! windows to an exactly-once sink. [`Engine::trigger`] takes a consistent [`Snapshot`] of all of it while events keep
 //! flowing; whoever keeps that snapshot safe calls [`Engine::commit`], and after a crash hands it to [`Engine::start`].
 //! Who may run the engine, and which snapshot is the latest, is decided outside.
+//!
+//! ```
+//! use stream_processor::{Engine, ExecutionPlan, Snapshot, SourceSpec, verify};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let plan = ExecutionPlan {
+//!     job: "clicks".to_owned(),
+//!     source: SourceSpec::Generator { seed: 1, events: 50_000 },
+//!     parallelism: 2,
+//!     window_ms: 1000,
+//!     lateness_ms: 200,
+//!     output: directory.path().join("output"),
+//! };
+//! let engine = Engine::start(plan.clone(), None, 1).await?;
+//! engine.progress().first_event().await;
+//! let kept = engine.trigger(1).await?.encode()?; // Kept safe, but never committed:
+//! drop(engine); // a crash.
+//!
+//! let restored = Snapshot::decode(&kept)?;
+//! let engine = Engine::start(plan.clone(), Some(restored), 2).await?;
+//! engine.finished().await?;
+//! let last = engine.trigger(2).await?;
+//! assert!(last.is_final());
+//! engine.commit(&last).await?;
+//! assert!(verify::compare(&plan.output, &verify::expected(&plan)?)?.is_exact());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod cli;
 pub mod cluster;

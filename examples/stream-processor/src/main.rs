@@ -128,8 +128,8 @@ fn report(arguments: &Arguments, kills: u32, outcome: &Outcome, expected: &Expec
     let seconds = outcome.took.as_secs_f64().max(f64::MIN_POSITIVE);
     Report {
         backend: arguments.backend.clone(),
-        events: expected.cursor.events,
-        events_per_second: (expected.cursor.events as f64 / seconds).round(),
+        events: expected.cursor.accepted,
+        events_per_second: (expected.cursor.accepted as f64 / seconds).round(),
         checkpoints: outcome.checkpoints,
         failovers: failovers.len(),
         failover_ms: failovers.iter().map(|failover| ms(failover.failover)).collect(),
@@ -150,7 +150,7 @@ fn tell(arguments: &Arguments, report: &Report, expected: &Expected) -> io::Resu
             out,
             "{} records: {} events, {} blank, {} that are no events",
             cursor.records,
-            cursor.events,
+            cursor.accepted,
             cursor.blank,
             cursor.rejects.total()
         )?;

@@ -154,29 +154,33 @@ async fn survive(plan: ExecutionPlan, seed: u64) -> [u32; 6] {
     world.crashes
 }
 
-/// Many lives, of which every kind of crash must have been a part.
+/// Many lives: these seeds, and further ones until every kind of crash was a part of them.
+///
+/// The choices replay from the seed; how far the engine comes between two of them is up to the machine.
 async fn survive_all(seeds: Range<u64>, plan: impl Fn(&Path, u64) -> ExecutionPlan) {
     let mut crashes = [0; 6];
-    for seed in seeds {
+    for seed in seeds.start..seeds.start + 100 {
+        if seed >= seeds.end && crashes.iter().all(|times| *times > 0) {
+            return;
+        }
         let directory = tempfile::tempdir().expect("there is a place for temporary files");
-        let new = survive(plan(directory.path(), seed), seed).await;
+        let life = survive(plan(directory.path(), seed), seed);
+        let new = common::within_deadline(&format!("seed {seed}"), life).await;
         crashes.iter_mut().zip(new).for_each(|(sum, new)| *sum += new);
     }
-    println!("crashes of each kind: {crashes:?}");
-    assert!(crashes.iter().all(|times| *times > 0), "some kind of crash was never tried: {crashes:?}");
+    panic!("some kind of crash was never tried: {crashes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_events_survive_every_crash_exactly_once() {
     // Fails if a crash at any point of the two phases loses or doubles a row.
-    survive_all(0..10, |directory, seed| common::plan(directory, SourceSpec::Generator { seed, events: 200_000 }))
-        .await;
+    survive_all(0..5, |directory, seed| common::plan(directory, SourceSpec::Generator { seed, events: 200_000 })).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_of_text_survive_every_crash_exactly_once() {
     // Fails if a restored byte offset or record number is not that of the snapshot.
-    survive_all(100..105, |directory, seed| {
+    survive_all(100..103, |directory, seed| {
         common::plan_over(directory, &common::text_input(&mut Dice::new(seed), 40_000))
     })
     .await;
@@ -185,7 +189,7 @@ async fn lines_of_text_survive_every_crash_exactly_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_of_json_survive_every_crash_exactly_once() {
     // Fails if lateness, a reject or a half-skipped line is decided differently after a restoration.
-    survive_all(200..205, |directory, seed| {
+    survive_all(200..203, |directory, seed| {
         common::plan_over(directory, &common::json_input(&mut Dice::new(seed), 30_000))
     })
     .await;

@@ -30,7 +30,7 @@ fn body(bytes: &[u8]) -> &[u8] {
 }
 
 fn json_plan(directory: &std::path::Path) -> ExecutionPlan {
-    common::plan_over(directory, &common::json_input(&mut Dice::new(1), 60_000))
+    common::plan_over(directory, &common::json_input(&mut Dice::new(1), 20_000))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,7 +40,7 @@ async fn every_altered_byte_is_noticed() {
     let snapshot = taken(&json_plan(directory.path())).await;
     let good = snapshot.encode().unwrap();
     assert_eq!(Snapshot::decode(&good).unwrap(), snapshot);
-    for seed in 0..300 {
+    for seed in 0..150 {
         let mut dice = Dice::new(seed);
         let mut bytes = good.to_vec();
         match dice.roll(3) {
@@ -54,7 +54,7 @@ async fn every_altered_byte_is_noticed() {
         let error = Snapshot::decode(&bytes).expect_err(&format!("seed {seed}"));
         assert!(matches!(error.kind(), ErrorKind::CorruptSnapshot | ErrorKind::UnknownFormat), "seed {seed}: {error}");
     }
-    for seed in 0..300 {
+    for seed in 0..150 {
         let mut dice = Dice::new(seed);
         let length = dice.roll(300) as usize;
         Snapshot::decode(&dice.bytes(length)).expect_err(&format!("seed {seed}"));
@@ -79,11 +79,11 @@ async fn a_forged_checksum_makes_no_snapshot_dangerous() {
         }
         let Ok(snapshot) = Snapshot::decode(&sealed(&forged)) else { continue };
         accepted += 1;
-        if accepted > 40 {
+        if accepted == 20 {
             break;
         }
         let Ok(engine) = Engine::start(plan.clone(), Some(snapshot), 1000 + seed).await else { continue };
-        if let Err(error) = engine.finished().await {
+        if let Err(error) = common::within_deadline(&format!("seed {seed}"), engine.finished()).await {
             panic!("seed {seed}: {error}");
         }
         let last = engine.trigger(u64::MAX).await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
@@ -98,7 +98,7 @@ async fn numbers_beyond_all_bounds_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let good = taken(&json_plan(directory.path())).await.encode().unwrap();
     let text = std::str::from_utf8(body(&good)).unwrap();
-    for field in ["records", "byte", "events", "blank", "late", "time_max_ms", "count", "window_ms", "parallelism"] {
+    for field in ["records", "byte", "accepted", "blank", "late", "time_max_ms", "count", "window_ms", "parallelism"] {
         let start = text.find(&format!("\"{field}\":")).expect(field) + field.len() + 3;
         let end = start + text[start..].find(|next: char| !next.is_ascii_digit()).expect("JSON goes on");
         let forged = format!("{}{}{}", &text[..start], u64::MAX, &text[end..]);

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use stream_processor::verify::{self, Verdict};
 use stream_processor::{ExecutionPlan, SourceSpec};
@@ -26,6 +27,15 @@ impl Dice {
 
     pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.roll(256) as u8).collect()
+    }
+}
+
+/// The answer, or a failure if there is none for far longer than any machine needs.
+#[expect(clippy::disallowed_methods, reason = "a deadline that ends a hanging test; the engine itself has no clock")]
+pub(crate) async fn within_deadline<T>(claim: &str, answer: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(60), answer).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => panic!("hangs: {claim}"),
     }
 }
 

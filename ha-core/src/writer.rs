@@ -19,8 +19,9 @@ pub enum Authority {
     Leader(Grant),
     /// Under the one that this process holds at the time of each write, if it holds one.
     Current(watch::Receiver<Option<Grant>>),
-    /// Under none: for tools in an operator's hand, while no leader runs. Nothing fences such a
-    /// write, and a running leader's view of the store may be wrong after it.
+    /// Under none: for tools in an operator's hand, while no leader runs. Nothing fences such a write,
+    /// a running leader's view of the store may be wrong after it, and what it removes may come back if
+    /// a leader's creation of it is still on its way.
     UnfencedAdministration,
 }
 

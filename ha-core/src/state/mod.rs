@@ -68,7 +68,7 @@ impl StateStorage {
                 let directory = parsed.to_file_path().map_err(|()| {
                     failed(ErrorKind::Invalid).because("write file:///absolute/directory, without a host")
                 })?;
-                std::fs::create_dir_all(&directory)
+                make_durably(&directory)
                     .map_err(|e| failed(ErrorKind::Storage).because("the directory cannot be made").caused_by(e))?;
                 let store = LocalFileSystem::new_with_prefix(&directory)
                     .map_err(|e| failed(ErrorKind::Storage).caused_by(e))?
@@ -190,6 +190,21 @@ impl StateStorage {
         };
         Error::new(kind, operation).at(format!("{}{path}", self.base)).because(why).caused_by(error)
     }
+}
+
+/// Makes a directory and those above it. Each new entry is fsynced, as those are that are made later.
+fn make_durably(directory: &std::path::Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = directory.parent() else { return Ok(()) };
+    make_durably(parent)?;
+    match std::fs::create_dir(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+        // Made by another just now: it may not have fsynced it yet.
+        _ => {}
+    }
+    std::fs::File::open(parent)?.sync_all()
 }
 
 impl fmt::Debug for StateStorage {

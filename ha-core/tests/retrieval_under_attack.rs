@@ -6,19 +6,19 @@
     reason = "a test: panicking is how it fails, and threads are what it is about"
 )]
 
-mod adversary;
+mod rigged;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use adversary::{Rigged, services, services_on, store, until, within};
 use ha_core::backend::{Backend, SessionOptions};
 use ha_core::retrieval::{Leader, LeaderRetrievalListener, LeaderView};
 use ha_core::seam::Seam;
 use ha_core::state::{StateHandle, StateStorage};
 use ha_core::{Error, HighAvailabilityServices};
+use rigged::{Rigged, services, services_on, store, until, within};
 
 #[test]
 fn a_retrieval_whose_runtime_is_gone_does_not_show_the_last_leader_for_ever() {
@@ -85,7 +85,7 @@ impl LeaderRetrievalListener for PanicsAtOnce {
         Self: 'b,
     {
         if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
-            panic!("the adversary panics");
+            panic!("the rigged backend panics");
         }
         Box::pin(async {})
     }

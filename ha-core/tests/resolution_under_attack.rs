@@ -6,18 +6,18 @@
     reason = "a test: panicking is how it fails, and threads are what it is about"
 )]
 
-mod adversary;
+mod rigged;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use adversary::{Fate, Rigged, store};
 use bytes::Bytes;
 use ha_core::backend::{Acquire, Backend, Commit, Expect, Fence, Key, Latch, Outcome, Prefix, Session, SessionOptions};
 use ha_core::record::{self, Body};
 use ha_core::resolve::Committer;
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
+use rigged::{Fate, Rigged, store};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]

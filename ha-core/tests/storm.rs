@@ -6,17 +6,17 @@
     reason = "a test: panicking is how it fails, and threads are what it is about"
 )]
 
-mod adversary;
+mod rigged;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use adversary::{services, store, until, within};
 use ha_core::backend::Name;
 use ha_core::seam::Seam;
 use ha_core::{ComponentId, HaServices, HighAvailabilityServices};
 use ha_embedded::Embedded;
+use rigged::{services, store, until, within};
 
 /// One process's actor: campaigns, gives up half-way, publishes, resigns, drops or keeps what is lost.
 async fn storm(services: Arc<HaServices>, store: Embedded, seam: Seam, greatest: Arc<AtomicU64>, component: String) {

@@ -1,4 +1,4 @@
-//! A backend that fails on command, and what the adversary's tests share.
+//! A backend that fails on command, and what the tests under attack share.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::collections::VecDeque;
@@ -77,7 +77,7 @@ impl Rigged {
 }
 
 fn lost() -> Error {
-    Error::new(ErrorKind::Indeterminate, "commit").because("the adversary ate the answer")
+    Error::new(ErrorKind::Indeterminate, "commit").because("the answer was lost on purpose")
 }
 
 #[async_trait]
@@ -142,7 +142,7 @@ impl Session for RiggedSession {
         self.inner.id()
     }
     async fn try_acquire(&self, latch: &Latch, holder: Bytes, over: Option<&Term>) -> Result<Acquire, Error> {
-        assert!(!self.rig.panic_acquire.swap(false, Ordering::SeqCst), "the adversary panics");
+        assert!(!self.rig.panic_acquire.swap(false, Ordering::SeqCst), "the rigged backend panics");
         if self.rig.hang_acquire.load(Ordering::SeqCst) {
             self.rig.late_acquires.lock().unwrap().push((Arc::clone(&self.inner), latch.clone()));
             std::future::pending::<()>().await;

@@ -6,18 +6,18 @@
     reason = "a test: panicking is how it fails, and threads are what it is about"
 )]
 
-mod adversary;
+mod rigged;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adversary::{Rigged, holder, services, services_on, store, until, within};
 use async_trait::async_trait;
 use ha_core::backend::{Backend, Key, Name};
 use ha_core::election::{LeaderContender, LossReason, Ran};
 use ha_core::retrieval::LeaderView;
 use ha_core::{ComponentId, Error, HighAvailabilityServices};
+use rigged::{Rigged, holder, services, services_on, store, until, within};
 use uuid::Uuid;
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -349,7 +349,7 @@ async fn a_publication_that_was_dropped_half_way_is_withdrawn_by_resigning() {
     let one = services_on(backend, &seam, "one");
     let dispatcher = within(&seam, "wins", one.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
     let manager = within(&seam, "wins", one.resource_manager_leader_election().unwrap().campaign()).await.unwrap();
-    rig.next([adversary::Fate::Hang]);
+    rig.next([rigged::Fate::Hang]);
     assert!(seam.timeout(Duration::from_millis(50), dispatcher.publish("one:1")).await.is_none());
     within(&seam, "resigns", dispatcher.resign()).await.unwrap();
     let key = Key::new("flink/default/leader/dispatcher/connection_info").unwrap();

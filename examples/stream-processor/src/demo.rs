@@ -245,7 +245,9 @@ impl Director<'_> {
             }
             _ => {}
         }
-        self.timeline.take_in(event);
+        if alive {
+            self.timeline.take_in(event);
+        }
     }
 }
 

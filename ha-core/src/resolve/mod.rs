@@ -9,9 +9,9 @@
 //!    `Applied` → applied: the expectations exclude both copies.
 //! 3. `Conflict` → the keys are read: one put carries our write id → applied; only removals, and
 //!    all are absent → applied; else unknown.
-//! 4. `Fenced` → the keys are read: our write id → applied; all exactly as expected → not applied,
-//!    finally, for a broken guard never heals; else unknown. Absence proves nothing here: a key
-//!    that we created may have been removed by the next leader.
+//! 4. `Fenced` → the keys are read: our write id → applied; a key still at the revision that it was to
+//!    lose → not applied, finally, for a broken guard never heals; else unknown. Absence proves
+//!    nothing: a key that we created may have been removed by the next leader.
 //! 5. "Not applied" comes only from an answer to a commit or from a broken guard, never from a
 //!    read alone.
 //! 6. A commit without a guard that creates a key is not sent again: one read, else unknown.

@@ -47,7 +47,6 @@ struct Written<'a, T> {
     body: &'a T,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn as_text<S: Serializer>(id: &WriteId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }

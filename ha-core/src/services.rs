@@ -156,8 +156,9 @@ pub struct ServicesOptions {
     /// How the session is kept. Its `silence` is also how long a view of a leader is believed
     /// without the store, and how often what is followed is read anew.
     pub session: SessionOptions,
-    /// How long this process waits, each time the latch may be free, before it tries to take it: zero
-    /// (the default) for a preferred candidate, more for one of lower priority. At most a minute.
+    /// How long this process waits (give or take half of it) before it tries to take a latch that may be
+    /// free, at its start and each time: zero (the default) for a preferred candidate, more for one of
+    /// lower priority. At most a minute.
     pub handicap: Duration,
 }
 
@@ -342,11 +343,11 @@ impl HighAvailabilityServices for HaServices {
         let elections = {
             let mut parts = self.parts();
             parts.closed = true;
-            std::mem::take(&mut parts.elections)
+            parts.elections.clone()
         };
-        for election in elections.values() {
-            election.shut().await;
-        }
+        // At once: each may have to wait for a store that does not answer.
+        futures_util::future::join_all(elections.values().map(|election| election.shut())).await;
+        self.parts().elections.clear();
         self.committer.backend().close().await
     }
 }

@@ -19,8 +19,9 @@ pub enum Authority {
     Leader(Grant),
     /// Under the one that this process holds at the time of each write, if it holds one.
     Current(watch::Receiver<Option<Grant>>),
-    /// Under none: for tools in an operator's hand, while no leader runs. Nothing fences such a
-    /// write, and a running leader's view of the store may be wrong after it.
+    /// Under none: for tools in an operator's hand, while no leader runs. Nothing fences such a write,
+    /// a running leader's view of the store may be wrong after it, and what it removes may come back if
+    /// a leader's creation of it is still on its way.
     UnfencedAdministration,
 }
 
@@ -123,7 +124,12 @@ impl Writer {
     /// After a drop it may have been applied.
     pub async fn commit(&self, draft: Draft) -> Result<Committed, Error> {
         let subject = draft.commit.writes.first().map(|write| write.key.clone());
-        match self.committer.commit(draft.commit).await? {
+        let outcome = match self.committer.commit(draft.commit).await {
+            // Raising the barrier was refused for the same reason as the commit itself would be.
+            Err(error) if error.kind() == ErrorKind::Fenced => Outcome::Fenced,
+            other => other?,
+        };
+        match outcome {
             Outcome::Applied { revisions } => Ok(Committed::Applied(revisions)),
             Outcome::Conflict { key, found } => Ok(Committed::Conflict { key, found }),
             Outcome::Fenced => {

@@ -1,6 +1,8 @@
 //! The election over the in-process backend: what a new user does first, and what goes wrong first.
 //! The clauses are proved by the conformance suites.
 
+#![allow(clippy::unwrap_used, reason = "a test: panicking is how it fails")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

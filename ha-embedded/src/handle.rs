@@ -31,8 +31,11 @@ impl Handle {
     /// Ends the handle as a crash of its process would: its sessions are over at once, and every
     /// later call fails.
     pub fn crash(&self) {
-        self.closed.send_replace(true);
+        // Race: another thread may open a session just now.
+        // Closed by: whether the handle is closed is written and, for sessions, read under the lock.
+        // Cost if missed: a session that outlives its handle, and keeps what it takes.
         let mut state = self.shared.state();
+        self.closed.send_replace(true);
         let mine = state.sessions.iter().filter(|(_, living)| living.handle == self.number);
         let mine: Vec<u64> = mine.map(|(id, _)| *id).collect();
         for id in mine {
@@ -42,11 +45,14 @@ impl Handle {
 
     fn check_open(&self, operation: &'static str) -> Result<(), Error> {
         if *self.closed.borrow() {
-            return Err(
-                Error::new(ErrorKind::Closed, operation).because("the backend handle was closed; connect again")
-            );
+            return Err(self.closed_error(operation));
         }
         Ok(())
+    }
+
+    fn closed_error(&self, operation: &'static str) -> Error {
+        Error::new(ErrorKind::Closed, operation)
+            .because(format!("the backend handle {} was closed; connect again", self.number))
     }
 }
 
@@ -131,12 +137,11 @@ impl Backend for Handle {
                 SILENCE.end(),
             )));
         }
-        let session = EmbeddedSession::open(&self.shared, self.number, options);
-        // Race: the handle may be closed between the check above and the opening.
-        // Closed by: looking again; closing marks the handle before it ends the sessions it finds.
-        // Cost if missed: a session that nobody ends keeps its latches while its owner lives.
-        self.check_open("open session")?;
-        Ok(Box::new(session))
+        let closed = || *self.closed.borrow();
+        match EmbeddedSession::open(&self.shared, self.number, options, closed) {
+            Some(session) => Ok(Box::new(session)),
+            None => Err(self.closed_error("open session")),
+        }
     }
 
     async fn close(&self) -> Result<(), Error> {

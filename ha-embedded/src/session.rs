@@ -55,20 +55,32 @@ pub(crate) struct EmbeddedSession {
 }
 
 impl EmbeddedSession {
-    pub(crate) fn open(shared: &Arc<Shared>, handle: u64, options: &SessionOptions) -> Self {
+    /// Opens a session, unless its handle is found closed under the lock.
+    pub(crate) fn open(
+        shared: &Arc<Shared>,
+        handle: u64,
+        options: &SessionOptions,
+        closed: impl FnOnce() -> bool,
+    ) -> Option<Self> {
         let sent = shared.seam.now();
         let number = shared.seam.random_u64();
         let cell = Arc::new(Cell::new(sent + options.silence));
         let expires = shared.seam.now() + options.silence;
-        shared.state().open(number, &options.label, handle, expires, Arc::clone(&cell));
+        {
+            let mut state = shared.state();
+            if closed() {
+                return None;
+            }
+            state.open(number, &options.label, handle, expires, Arc::clone(&cell));
+        }
         let renewal = renew(Arc::downgrade(shared), number, Arc::clone(&cell), options.silence);
-        Self {
+        Some(Self {
             id: format!("session-{number}"),
             number,
             cell,
             _renewal: shared.seam.spawn_critical(renewal),
             shared: Arc::clone(shared),
-        }
+        })
     }
 }
 

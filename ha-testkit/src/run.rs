@@ -100,7 +100,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Runs one case on the current runtime.
 ///
 /// # Panics
-/// As [`test`].
+/// As [`test()`].
 pub async fn judge<O: Open>(
     case: &Case,
     open: &O,

@@ -6,10 +6,12 @@ mod status;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as Shared, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::error::{EngineError, ErrorKind};
+use crate::gate::Gate;
 use crate::plan::ExecutionPlan;
 use crate::progress::Progress;
 use crate::sink::{self, Part};
@@ -47,6 +49,7 @@ impl Engine {
     ///
     /// A `restored` snapshot must be the latest completed checkpoint. Its parts are published first, in case a crash
     /// came between its completion and [`Self::commit`]; then what older attempts left pending is removed.
+    /// Without one, the output must hold no part yet: nothing is published before the first completed checkpoint.
     /// `attempt` must be greater than that of every attempt before, in whatever process: the leader's epoch is.
     ///
     /// # Errors
@@ -58,6 +61,22 @@ impl Engine {
     /// # Cancel safety
     /// Dropping the future starts nothing. Parts of the restored snapshot may be published by then.
     pub async fn start(plan: ExecutionPlan, restored: Option<Snapshot>, attempt: u64) -> Result<Self, EngineError> {
+        Self::start_on(Placement::default(), plan, restored, attempt).await
+    }
+
+    /// As [`Self::start`], with keyed tasks on the places that others offer.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::start`].
+    pub async fn start_on(
+        placement: Placement,
+        plan: ExecutionPlan,
+        restored: Option<Snapshot>,
+        attempt: u64,
+    ) -> Result<Self, EngineError> {
         plan.validate()?;
         if let Some(snapshot) = &restored {
             fits(&plan, snapshot, attempt)?;
@@ -67,17 +86,24 @@ impl Engine {
             let cursor = restored.as_ref().map(|snapshot| snapshot.position().cursor.clone());
             let reader = Reader::open(&opening.source, cursor.unwrap_or_default())?;
             sink::prepare(&opening.output)?;
-            if let Some(snapshot) = &restored {
-                sink::commit(&opening.output, snapshot)?;
+            match &restored {
+                Some(snapshot) => sink::commit(&opening.output, snapshot)?,
+                None => begins_empty(&opening.output)?,
             }
             sink::sweep(&opening.output, attempt, restored.as_ref())?;
             Ok((restored, reader))
         })
         .await?;
-        Ok(Self::assemble(plan, restored, reader, attempt))
+        Ok(Self::assemble(&placement, plan, restored, reader, attempt))
     }
 
-    fn assemble(plan: ExecutionPlan, restored: Option<Snapshot>, reader: Reader, attempt: u64) -> Self {
+    fn assemble(
+        placement: &Placement,
+        plan: ExecutionPlan,
+        restored: Option<Snapshot>,
+        reader: Reader,
+        attempt: u64,
+    ) -> Self {
         let checkpoint = restored.as_ref().map(Snapshot::checkpoint);
         let (position, windows) = match restored {
             Some(snapshot) => (snapshot.position().clone(), snapshot.windows().clone()),
@@ -96,9 +122,14 @@ impl Engine {
             to_tasks.push(sender);
             let task = KeyedTask::new(&plan, number, attempt, windows, Arc::clone(&progress));
             let alarm = Alarm::new(Arc::clone(&status_sender), Arc::clone(&progress));
-            tasks.spawn(alarm.over(task.run(messages, acks.clone())));
+            let run = alarm.over(task.run(messages, acks.clone()));
+            match placement.slot(number) {
+                Some(slot) => tasks.spawn_on(run, slot),
+                None => tasks.spawn(run),
+            };
         }
-        let source = SourceTask::new(&plan, reader, position, to_tasks, Arc::clone(&progress));
+        let source =
+            SourceTask::new(&plan, reader, position, to_tasks, Arc::clone(&progress), Arc::clone(&placement.gate));
         let alarm = Alarm::new(Arc::clone(&status_sender), Arc::clone(&progress));
         tasks.spawn(alarm.over(source.run(barrier_orders, acks, status_sender)));
         let uncommitted = Arc::new(Shared::new(Vec::new()));
@@ -139,11 +170,11 @@ impl Engine {
     /// # Cancel safety
     /// Publishing goes on in the background; calling again is harmless.
     pub async fn commit(&self, snapshot: &Snapshot) -> Result<(), EngineError> {
-        let (output, snapshot) = (self.output.clone(), snapshot.clone());
+        let (output, parts) = (self.output.clone(), snapshot.parts().to_vec());
         let uncommitted = Arc::clone(&self.uncommitted);
         blocking(move || {
-            sink::commit(&output, &snapshot)?;
-            locked(&uncommitted).retain(|part| !snapshot.parts().contains(part));
+            sink::commit_parts(&output, &parts)?;
+            locked(&uncommitted).retain(|part| !parts.contains(part));
             Ok(())
         })
         .await
@@ -172,6 +203,23 @@ impl Engine {
     }
 }
 
+/// Where an engine runs, and how far it may read.
+#[derive(Debug, Clone, Default)]
+pub struct Placement {
+    /// Runtimes for the keyed tasks, used in turn; without any they run where the engine is started.
+    /// A task ends with its engine, or with its runtime, in which case the engine fails.
+    pub slots: Vec<Handle>,
+    /// What the source does not read past.
+    pub gate: Arc<Gate>,
+}
+
+impl Placement {
+    fn slot(&self, task: u32) -> Option<&Handle> {
+        let slots = self.slots.len().max(1);
+        self.slots.get(task as usize % slots)
+    }
+}
+
 fn fits(plan: &ExecutionPlan, snapshot: &Snapshot, attempt: u64) -> Result<(), EngineError> {
     if !plan.continues(snapshot.plan()) {
         let what = format!("it was taken under another plan: {:?}, not {plan:?}", snapshot.plan());
@@ -182,6 +230,18 @@ fn fits(plan: &ExecutionPlan, snapshot: &Snapshot, attempt: u64) -> Result<(), E
         return Err(EngineError::new(ErrorKind::Mismatch, what));
     }
     Ok(())
+}
+
+/// Refuses to begin at the first event beside rows that somebody has published: they would be there twice.
+fn begins_empty(output: &Path) -> Result<(), EngineError> {
+    match sink::published(output)?.first() {
+        None => Ok(()),
+        Some(part) => {
+            let what =
+                format!("there is none, but {} is published; restore it, or name an empty output", part.display());
+            Err(EngineError::new(ErrorKind::Mismatch, what))
+        }
+    }
 }
 
 /// Runs file operations where they hold up no task. One that has begun is finished even if nobody waits any more.

@@ -1,22 +1,63 @@
-//! The processing engine of the example: a small but real stream processor, without any high availability of its own.
+//! The example: a small but real stream processor that survives losing its leader.
+//!
+//! Two things that know nothing of each other's inside: the engine, which processes events and takes
+//! snapshots, and the [`cluster`] around it, which uses the library to decide who runs the engine and which
+//! snapshot is the latest.
+//!
+//! # The engine
 //!
 //! A sequential source assigns events to parallel tasks, which fold them into tumbling windows and write the closed
 //! windows to an exactly-once sink. [`Engine::trigger`] takes a consistent [`Snapshot`] of all of it while events keep
 //! flowing; whoever keeps that snapshot safe calls [`Engine::commit`], and after a crash hands it to [`Engine::start`].
 //! Who may run the engine, and which snapshot is the latest, is decided outside.
+//!
+//! ```
+//! use stream_processor::{Engine, ExecutionPlan, Snapshot, SourceSpec, verify};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let plan = ExecutionPlan {
+//!     job: "clicks".to_owned(),
+//!     source: SourceSpec::Generator { seed: 1, events: 50_000 },
+//!     parallelism: 2,
+//!     window_ms: 1000,
+//!     lateness_ms: 200,
+//!     output: directory.path().join("output"),
+//! };
+//! let engine = Engine::start(plan.clone(), None, 1).await?;
+//! engine.progress().first_event().await;
+//! let kept = engine.trigger(1).await?.encode()?; // Kept safe, but never committed:
+//! drop(engine); // a crash.
+//!
+//! let restored = Snapshot::decode(&kept)?;
+//! let engine = Engine::start(plan.clone(), Some(restored), 2).await?;
+//! engine.finished().await?;
+//! let last = engine.trigger(2).await?;
+//! assert!(last.is_final());
+//! engine.commit(&last).await?;
+//! assert!(verify::compare(&plan.output, &verify::expected(&plan)?)?.is_exact());
+//! # Ok(())
+//! # }
+//! ```
 
+pub mod cli;
+pub mod cluster;
+pub mod demo;
 mod engine;
 mod error;
 mod event;
+pub mod gate;
 mod plan;
 mod progress;
+pub mod report;
 pub mod sink;
 mod snapshot;
 pub mod source;
 pub mod verify;
 mod window;
 
-pub use engine::Engine;
+pub use engine::{Engine, Placement};
 pub use error::{EngineError, ErrorKind};
 pub use plan::{ExecutionPlan, SourceSpec};
 pub use progress::Progress;

@@ -83,10 +83,14 @@ impl Part {
 /// * [`ErrorKind::DamagedOutput`]: a listed part is in neither place or altered; the error names it. Do not go on.
 /// * [`ErrorKind::Io`]: some parts may be published, others not. Call it again.
 pub fn commit(output: &Path, snapshot: &Snapshot) -> Result<(), EngineError> {
-    for part in snapshot.parts() {
+    commit_parts(output, snapshot.parts())
+}
+
+pub(crate) fn commit_parts(output: &Path, parts: &[Part]) -> Result<(), EngineError> {
+    for part in parts {
         publish(output, part)?;
     }
-    if !snapshot.parts().is_empty() {
+    if !parts.is_empty() {
         // The new name first: should only one of the two directories get to the disk, the file has a name too many
         // rather than none.
         sync_directory(output)?;

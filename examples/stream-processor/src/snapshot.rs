@@ -130,7 +130,7 @@ impl Snapshot {
             return Some(invalid.to_string());
         }
         let cursor = &self.position.cursor;
-        let counts = [cursor.records, cursor.byte, cursor.events, cursor.blank, cursor.rejects.total()];
+        let counts = [cursor.records, cursor.byte, cursor.accepted, cursor.blank, cursor.rejects.total()];
         if counts.into_iter().chain([self.position.late]).any(|count| count > COUNT_MAX) {
             return Some("a count of the position is beyond all bounds".to_owned());
         }

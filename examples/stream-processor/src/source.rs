@@ -46,7 +46,7 @@ pub struct Cursor {
     /// Whether `byte` lies within a line that was already rejected for its length, the rest of which is to be skipped.
     pub inside_oversized: bool,
     /// Records that are events.
-    pub events: u64,
+    pub accepted: u64,
     /// Records that are blank.
     pub blank: u64,
     /// Records that are neither.

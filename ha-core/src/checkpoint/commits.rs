@@ -70,9 +70,14 @@ impl DefaultCompletedCheckpointStore {
             let added = Some((Arc::clone(checkpoint), handle.clone()));
             match self.send(state, draft, Doubt { added, removed }).await? {
                 Committed::Applied(revisions) => {
-                    let revision = *revisions.first().ok_or_else(|| {
-                        Error::new(ErrorKind::Corrupt, "add checkpoint").at(&key).because("no revision was answered")
-                    })?;
+                    let Some(revision) = revisions.first().copied() else {
+                        // Against the contract. It is applied all the same, so nothing may be deleted.
+                        let added = Some((Arc::clone(checkpoint), handle.clone()));
+                        state.doubt = Some(Doubt { added, removed: state.copies(&ids) });
+                        return Err(Error::new(ErrorKind::Indeterminate, "add checkpoint").at(&key).because(
+                            "the backend answered no revision; the store is read again before the next call",
+                        ));
+                    };
                     let held = Held { checkpoint: Arc::clone(checkpoint), handle: handle.clone(), revision };
                     state.held.insert(checkpoint.id, held);
                     return Ok(state.forget(&ids));
@@ -104,11 +109,14 @@ impl DefaultCompletedCheckpointStore {
         }
     }
 
-    /// Removes the subsumed that did not fit into the commit of the add. What fails is made up for
-    /// by the next add.
-    pub(super) async fn trim(&self, state: &mut State, added: &CompletedCheckpoint) -> Vec<Held> {
-        let mut removed = Vec::new();
-        let mut attempts = ATTEMPTS;
+    /// Removes the subsumed that did not fit into the commit of the add, and returns the newest of
+    /// them. What fails is made up for by the next add.
+    pub(super) async fn trim(
+        &self,
+        state: &mut State,
+        added: &CompletedCheckpoint,
+    ) -> Option<Arc<CompletedCheckpoint>> {
+        let (mut newest, mut attempts) = (None, ATTEMPTS);
         while attempts > 0 {
             let mut ids = state.subsumed_by(added, self.options.retained_max);
             ids.truncate(self.writer.operations_max());
@@ -117,14 +125,18 @@ impl DefaultCompletedCheckpointStore {
             }
             match self.remove(state, &ids).await {
                 Ok(held) if held.is_empty() => attempts -= 1,
-                Ok(held) => removed.extend(held),
+                Ok(held) => {
+                    // Oldest first, within a commit and from one to the next.
+                    newest = held.last().map(|held| Arc::clone(&held.checkpoint));
+                    self.discard(held);
+                }
                 Err(error) => {
                     tracing::warn!(job = %self.job, %error, "subsumed checkpoints were not removed; the next add tries again");
                     break;
                 }
             }
         }
-        removed
+        newest
     }
 
     /// One commit that removes these pointers. Returns what was removed: all, or after a conflict

@@ -195,12 +195,10 @@ impl CompletedCheckpointStore for DefaultCompletedCheckpointStore {
                 return Err(error);
             }
         };
-        let first = removed.iter().map(|held| &held.checkpoint).max_by_key(|c| c.id).map(Arc::clone);
+        // Oldest first, as all lists of them here.
+        let first = removed.last().map(|held| Arc::clone(&held.checkpoint));
         self.discard(removed);
-        let rest = self.trim(&mut state, &checkpoint).await;
-        let last = rest.iter().map(|held| &held.checkpoint).max_by_key(|c| c.id).map(Arc::clone);
-        self.discard(rest);
-        Ok(first.into_iter().chain(last).max_by_key(|checkpoint| checkpoint.id))
+        Ok(self.trim(&mut state, &checkpoint).await.or(first))
     }
 
     async fn get_all_checkpoints(&self) -> Result<Vec<Arc<CompletedCheckpoint>>, Error> {

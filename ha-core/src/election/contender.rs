@@ -1,4 +1,5 @@
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -37,6 +38,8 @@ pub(super) struct Delivery {
     pub(super) current: watch::Receiver<Option<Grant>>,
     pub(super) errors: watch::Receiver<(u64, Option<Error>)>,
     pub(super) stop: watch::Receiver<bool>,
+    /// Once true, nobody waits for the contender any more, and no call may begin.
+    pub(super) silenced: Arc<AtomicBool>,
 }
 
 /// The grant that the contender was told of, while it was not told that it is over.
@@ -113,6 +116,13 @@ impl Delivery {
     }
 
     async fn isolated(&self, call: &'static str, future: impl Future<Output = ()>) {
+        // Race: a call that blocks its thread returns after the election was closed without it, and
+        //       the task cannot be ended before its next await.
+        // Closed by: the flag, set before closing goes on.
+        // Cost if missed: a contender that is called after close.
+        if self.silenced.load(Ordering::Acquire) {
+            return;
+        }
         if AssertUnwindSafe(future).catch_unwind().await.is_err() {
             tracing::error!(component = %self.component, call, "a leader contender panicked; the election goes on");
         }

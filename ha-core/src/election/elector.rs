@@ -1,4 +1,6 @@
-//! The runner of the [machine](super::machine): one per latch, for all components on it.
+//! One election: what others ask of it, and what they see of it. One per latch, for all components on it.
+
+mod runner;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -7,17 +9,18 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::info::HolderInformation;
-use super::machine::{Effect, Event, Machine, State};
 use super::publisher::Publisher;
 use super::registration::Registry;
-use super::sessions::{Sessions, SharedSession};
+use super::sessions::Sessions;
 use super::{Grant, LossReason};
 use crate::Error;
-use crate::backend::{Latch, Session};
+use crate::backend::Latch;
 use crate::record;
 use crate::resolve::Committer;
-use crate::retrieval::follower::{Follower, SharedFollower};
+use crate::retrieval::follower::SharedFollower;
 use crate::seam::{Seam, Task};
+
+use runner::Runner;
 
 /// How long letting go of the latch may take before its session is given up instead.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
@@ -52,8 +55,14 @@ pub(super) struct Elector {
 /// What ends when nobody wants to lead any more.
 #[derive(Debug)]
 struct Running {
-    _runner: Task,
+    runner: Task,
     _keeper: Task,
+}
+
+impl Running {
+    fn is_over(&self) -> bool {
+        self.runner.is_finished()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -124,11 +133,11 @@ impl Elector {
             wish.wanted = true;
             wish.wants += 1;
         });
-        if running.is_none() {
+        // A runner that ended by itself went down with its runtime, or with a panic below it.
+        if running.as_ref().is_none_or(Running::is_over) {
             let follower = self.parts.follower.get();
-            let runner = Runner::new(Arc::clone(self), follower);
             *running = Some(Running {
-                _runner: self.seam().spawn(runner.run()),
+                runner: self.seam().spawn(Runner::keep_running(Arc::clone(self), follower)),
                 _keeper: self.seam().spawn(Arc::clone(&self.publisher).keep()),
             });
         }
@@ -141,6 +150,12 @@ impl Elector {
             wish.wanted = false;
             wish.resignations += 1;
         });
+        // Race: another component may come before the runner has looked, and find the grant valid.
+        // Closed by: the grant is over from here on, after the wish that says why.
+        // Cost if missed: a campaign that returns a leadership that is about to be given up.
+        if let Some(grant) = self.current.borrow().as_ref() {
+            grant.end(LossReason::Resigned);
+        }
         self.wish.borrow().resignations
     }
 
@@ -163,235 +178,14 @@ impl Elector {
     }
 
     fn revoke(&self, why: LossReason) {
-        if let Some(grant) = self.current.borrow().clone() {
-            grant.end(why);
+        let mut over = None;
+        // In one step, so that a grant that comes just now is not removed without being ended.
+        self.current.send_modify(|current| {
+            over = current.take();
+            over.iter().for_each(|grant| grant.end(why));
+        });
+        if let Some(grant) = over {
             self.publisher.forget(&grant);
         }
-        self.current.send_replace(None);
-    }
-}
-
-struct Runner {
-    elector: Arc<Elector>,
-    machine: Machine,
-    session: Option<Arc<SharedSession>>,
-    follower: Arc<Follower>,
-    wish: watch::Receiver<Wish>,
-    carried_out: Wish,
-}
-
-impl Runner {
-    fn new(elector: Arc<Elector>, follower: Arc<Follower>) -> Self {
-        let wish = elector.wish.subscribe();
-        let carried_out = Wish { resignations: *elector.resigned.borrow(), ..Wish::default() };
-        let machine = Machine::new(elector.parts.handicap);
-        Self { elector, machine, session: None, follower, wish, carried_out }
-    }
-
-    async fn run(mut self) {
-        loop {
-            let event = self.next_event().await;
-            if let Event::Lost(why) = &event {
-                self.end_grant(*why);
-            }
-            tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
-            for effect in self.machine.step(event) {
-                self.apply(effect);
-            }
-            let settled = !matches!(self.machine.state, State::Releasing | State::Leading(_));
-            if settled && *self.elector.resigned.borrow() < self.carried_out.resignations {
-                self.elector.resigned.send_replace(self.carried_out.resignations);
-            }
-        }
-    }
-
-    /// Ends the grant before anything else is decided, and finds out who wants to lead after it: a
-    /// leadership that was held as a value is contended for again only when its owner says so.
-    fn end_grant(&mut self, why: LossReason) {
-        if !matches!(self.machine.state, State::Leading(_)) {
-            return;
-        }
-        if let Some(grant) = self.elector.current.borrow().as_ref() {
-            grant.end(why);
-        }
-        self.machine.set_wanted(self.elector.is_wanted());
-    }
-
-    async fn next_event(&mut self) -> Event {
-        if let Some(event) = self.next_wish() {
-            return event;
-        }
-        let mut wish = self.wish.clone();
-        tokio::select! {
-            biased;
-            // The sender lives in the elector that `self` holds.
-            _ = wish.changed() => {}
-            event = self.wait_for_state() => return event,
-        }
-        self.next_wish().unwrap_or(Event::Woken)
-    }
-
-    /// Turns a wish that was not carried out yet into an event.
-    fn next_wish(&mut self) -> Option<Event> {
-        let wish = *self.wish.borrow_and_update();
-        if wish.resignations != self.carried_out.resignations {
-            self.carried_out = wish;
-            return Some(Event::Resigned { wanted: wish.wanted });
-        }
-        let newly = wish.wants != self.carried_out.wants;
-        self.carried_out = wish;
-        newly.then_some(Event::Wanted)
-    }
-
-    /// Waits for whatever the state of the machine asks for.
-    async fn wait_for_state(&mut self) -> Event {
-        match self.machine.state.clone() {
-            State::Idle => std::future::pending().await,
-            State::Opening => match self.elector.parts.sessions.for_latch(&self.elector.latch).await {
-                Ok(session) => {
-                    self.session = Some(session);
-                    Event::Opened(Ok(()))
-                }
-                Err(error) => Event::Opened(Err(error)),
-            },
-            State::Attempting => {
-                let Some(session) = &self.session else { return Event::Lost(LossReason::Evicted) };
-                let holder = match self.elector.parts.holder() {
-                    Ok(holder) => holder,
-                    Err(error) => return Event::Attempted(Err(error)),
-                };
-                Event::Attempted(session.try_acquire(&self.elector.latch, holder, None).await)
-            }
-            State::Waiting { wait, seen } => {
-                let backend = Arc::clone(self.elector.committer().backend());
-                // A wake-up may be lost: after one silence time-out the latch is tried for anyway.
-                let at_most = self.elector.parts.sessions.options().silence;
-                let changed = self.elector.seam().timeout(at_most, backend.changed(&wait, &seen));
-                tokio::select! {
-                    biased;
-                    why = self.session_over() => Event::Lost(why),
-                    changed = changed => match changed {
-                        Some(Err(_)) => Event::WatchFailed,
-                        Some(Ok(_)) | None => Event::Woken,
-                    },
-                }
-            }
-            State::Pausing(pause) => {
-                let seam = self.elector.seam();
-                seam.sleep(seam.jittered(pause)).await;
-                Event::PauseOver
-            }
-            State::Leading(_) => Event::Lost(self.leadership_over().await),
-            State::Releasing => {
-                if let Some(session) = &self.session {
-                    let release = session.release(&self.elector.latch);
-                    match self.elector.seam().timeout(RELEASE_MAX, release).await {
-                        Some(Ok(())) => {}
-                        failed => tracing::debug!(?failed, "the latch was not released in order; closing its session"),
-                    }
-                }
-                Event::Released
-            }
-        }
-    }
-
-    /// Waits until the session can hold nothing any more.
-    async fn session_over(&self) -> LossReason {
-        let Some(session) = &self.session else { return LossReason::Evicted };
-        tokio::select! {
-            biased;
-            ended = session.ended() => LossReason::SessionEnded(ended),
-            () = self.deadline(session) => LossReason::DeadlinePassed,
-        }
-    }
-
-    async fn deadline(&self, session: &SharedSession) {
-        let seam = self.elector.seam();
-        loop {
-            let until = session.valid_until();
-            if until.is_past(seam.now()) {
-                return;
-            }
-            seam.sleep_until(until.moment()).await;
-        }
-    }
-
-    async fn leadership_over(&self) -> LossReason {
-        let Some(grant) = self.elector.current.borrow().clone() else { return LossReason::Evicted };
-        tokio::select! {
-            biased;
-            why = grant.lost() => why,
-            why = self.session_over() => why,
-            () = self.evicted(&grant) => LossReason::Evicted,
-        }
-    }
-
-    /// Waits until the latch is seen to be held under another term, or under none.
-    async fn evicted(&self, grant: &Grant) {
-        let mut views = self.follower.views();
-        let holds = |held: Option<&crate::backend::Term>| held == Some(grant.term());
-        loop {
-            let key = grant.latch().key();
-            let suspicious = !holds(views.borrow_and_update().entries.get(key).and_then(|e| e.held.as_ref()));
-            // Race: the view may be from before we took the latch.
-            // Closed by: a suspicion is checked by a linearizable read, made after the taking.
-            // Cost if missed: a leader that steps down for nothing, right after every election.
-            if suspicious {
-                match self.elector.committer().backend().read(key).await {
-                    Ok(found) if !holds(found.as_ref().and_then(|entry| entry.held.as_ref())) => return,
-                    Ok(_) => {}
-                    // Could not be read: the deadline and the fence still hold. Ask again soon.
-                    Err(_) => {
-                        let seam = self.elector.seam();
-                        seam.sleep(seam.jittered(Duration::from_millis(100))).await;
-                        views.mark_changed();
-                    }
-                }
-            }
-            if views.changed().await.is_err() {
-                // The follower ended with its backend; what is left is deadline and session.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    fn apply(&mut self, effect: Effect) {
-        match effect {
-            Effect::Grant(term) => {
-                let Some(session) = &self.session else { return };
-                let session: Arc<dyn Session> = Arc::<SharedSession>::clone(session);
-                let grant = Grant::hold(self.elector.seam(), session, self.elector.latch.clone(), term);
-                tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
-                self.elector.current.send_replace(Some(grant));
-            }
-            Effect::Revoke(why) => {
-                tracing::info!(latch = %self.elector.latch, reason = %why, "leadership over");
-                self.elector.revoke(why);
-            }
-            Effect::DropSession => self.leave_session(),
-            Effect::Report(error) => {
-                tracing::warn!(latch = %self.elector.latch, ?error, "the election cannot go on as it is");
-                self.elector.error.send_modify(|(count, last)| {
-                    *count += 1;
-                    *last = Some(error);
-                });
-            }
-        }
-    }
-}
-
-impl Runner {
-    fn leave_session(&mut self) {
-        if let Some(session) = self.session.take() {
-            session.leave(&self.elector.latch);
-        }
-    }
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        self.leave_session();
-        // The task was ended, whatever it was doing: nobody may go on believing in its grant.
-        self.elector.revoke(LossReason::Resigned);
     }
 }

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 
 use uuid::Uuid;
 
@@ -186,9 +187,16 @@ impl Leadership {
     where
         F: Future<Output = T> + Send,
     {
+        // The clock is looked at before each step of the work, without help from any other task: the
+        // one that ends the grant may not have run yet when the work held the thread for too long.
+        let over = std::future::poll_fn(|_| match self.grant.is_valid() {
+            true => Poll::Pending,
+            false => Poll::Ready(self.grant.loss().unwrap_or(LossReason::DeadlinePassed)),
+        });
         tokio::select! {
             biased;
             why = self.lost() => Ran::Lost(why),
+            why = over => Ran::Lost(why),
             done = work => Ran::Done(done),
         }
     }

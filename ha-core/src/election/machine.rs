@@ -6,10 +6,10 @@
 //! ```text
 //!            wanted                opened              won
 //!   Idle ───────────▶ Opening ───────────▶ Attempting ─────▶ Leading
-//!    ▲                  ▲  ▲   pause over    │    ▲             │  lost: revoke, drop the session
-//!    │                  │  └── Pausing ◀─────┤    │ woken       ├───────────────▶ Opening
-//!    │ released,        │         failed     ▼    │             │  resigned: revoke
-//!    └───────────── Releasing ◀──────────  Waiting ┘            ▼
+//!    ▲                     ▲   pause over    │    ▲             │  lost: revoke, drop the session
+//!    │                     └── Pausing ◀─────┤    │ woken       ├───────────────▶ Pausing (or Idle)
+//!    │ released                   failed     ▼    │             │  resigned: revoke
+//!    └──── Releasing                       Waiting ┘            ▼
 //!      (or Opening, if wanted again)        (held)          Releasing
 //! ```
 
@@ -147,7 +147,7 @@ impl Machine {
         match result {
             Ok(()) => {
                 self.has_session = true;
-                self.state = State::Attempting;
+                self.try_soon();
                 Vec::new()
             }
             Err(error) => self.failed(error),
@@ -195,8 +195,13 @@ impl Machine {
     }
 
     fn woken(&mut self) -> Vec<Effect> {
-        self.state = if self.handicap.is_zero() { State::Attempting } else { State::Pausing(self.handicap) };
+        self.try_soon();
         Vec::new()
+    }
+
+    /// The latch may be free: tries for it, or lets others of higher priority go first.
+    fn try_soon(&mut self) {
+        self.state = if self.handicap.is_zero() { State::Attempting } else { State::Pausing(self.handicap) };
     }
 
     fn go_on(&mut self) -> Vec<Effect> {
@@ -208,10 +213,16 @@ impl Machine {
         match self.state {
             State::Idle | State::Opening | State::Releasing => Vec::new(),
             State::Leading(_) => {
-                // At once, on a new session: this one has held the latch, and may not again.
-                self.state = if self.wanted { State::Opening } else { State::Idle };
                 let mut effects = vec![Effect::Revoke(why)];
                 effects.extend(self.drop_session());
+                // On a new session: this one has held the latch, and may not again. After a short pause:
+                // whoever waits goes first, and somebody who takes the latch away again and again
+                // does not keep us busy.
+                if self.wanted {
+                    effects.extend(self.pause());
+                } else {
+                    self.state = State::Idle;
+                }
                 effects
             }
             State::Attempting | State::Waiting { .. } | State::Pausing(_) => {

@@ -99,6 +99,8 @@ fn a_lost_leadership_is_contended_for_again_on_a_new_session() {
     let mut machine = leading();
     let effects = machine.step(Event::Lost(LossReason::DeadlinePassed));
     assert_eq!(effects, [Effect::Revoke(LossReason::DeadlinePassed), Effect::DropSession]);
+    assert!(matches!(machine.state, State::Pausing(_)), "whoever waits goes first: {:?}", machine.state);
+    machine.step(Event::PauseOver);
     assert_eq!(machine.state, State::Opening);
 }
 
@@ -139,6 +141,8 @@ fn a_candidate_of_lower_priority_waits_before_it_tries() {
     let mut machine = Machine::new(Duration::from_secs(1));
     machine.step(Event::Wanted);
     machine.step(Event::Opened(Ok(())));
+    assert_eq!(machine.state, State::Pausing(Duration::from_secs(1)), "also before the first attempt");
+    machine.step(Event::PauseOver);
     machine.step(Event::Attempted(Ok(held())));
     machine.step(Event::Woken);
     assert_eq!(machine.state, State::Pausing(Duration::from_secs(1)));

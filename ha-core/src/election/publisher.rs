@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::names::layout;
 use crate::record;
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
+use crate::seam::Moment;
 use crate::writer::{Authority, Committed, Writer};
 use crate::{ComponentId, Error, ErrorKind};
 
@@ -18,6 +19,8 @@ const TRIES: usize = 8;
 /// The first pause between two restorations of one component; it doubles up to the last.
 const RESTORE_MIN: Duration = Duration::from_millis(50);
 const RESTORE_MAX: Duration = Duration::from_secs(10);
+/// How long the followed view may lag behind a publication before the store itself is asked.
+const VIEW_LAG_MAX: Duration = Duration::from_millis(500);
 
 /// Publishes where the leader of each component is reached, and keeps it published while the
 /// leadership lasts: what others overwrite or remove is restored, fenced and ever more slowly.
@@ -37,6 +40,8 @@ pub(super) struct Publisher {
 struct Published {
     grant: Option<Grant>,
     components: BTreeMap<ComponentId, Publication>,
+    /// Those that were ever written for: what stands there may be ours though no answer said so.
+    attempted: BTreeSet<ComponentId>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +51,25 @@ struct Publication {
     revision: Option<Revision>,
     /// What our write replaced: a view that still shows it is old, not overwritten.
     replaced: Expect,
+    /// Until when a view that shows what was replaced is taken for an old one. It could be a new one:
+    /// somebody removed what we wrote where nothing was before.
+    old_until: Moment,
+    /// When it may be restored next.
+    due: Moment,
     restorations: u32,
+}
+
+impl Published {
+    /// Begins anew for a newer grant; `false` if this one is older than what is known.
+    fn turn_to(&mut self, grant: &Grant) -> bool {
+        if self.grant.as_ref() != Some(grant) {
+            if self.grant.as_ref().is_some_and(|known| known.epoch() > grant.epoch()) {
+                return false;
+            }
+            *self = Self { grant: Some(grant.clone()), ..Self::default() };
+        }
+        true
+    }
 }
 
 impl Publisher {
@@ -73,6 +96,7 @@ impl Publisher {
         information: LeaderInformation,
     ) -> Result<(), Error> {
         let _one = self.publishing.lock().await;
+        self.attempt(grant, component);
         let result = self.write(grant, component, &information).await;
         match &result {
             Ok((revision, replaced)) => {
@@ -88,6 +112,15 @@ impl Publisher {
         result.map(drop)
     }
 
+    /// Notes that what stands under the component may be ours from here on, also if the future is
+    /// dropped half-way.
+    fn attempt(&self, grant: &Grant, component: &ComponentId) {
+        let mut published = self.published();
+        if published.turn_to(grant) {
+            published.attempted.insert(component.clone());
+        }
+    }
+
     fn remember(
         &self,
         grant: &Grant,
@@ -97,14 +130,12 @@ impl Publisher {
         replaced: Expect,
     ) {
         let mut published = self.published();
-        if published.grant.as_ref() != Some(grant) {
-            let newer = |known: &Grant| known.epoch() > grant.epoch();
-            if published.grant.as_ref().is_some_and(newer) {
-                return;
-            }
-            *published = Published { grant: Some(grant.clone()), components: BTreeMap::new() };
+        if !published.turn_to(grant) {
+            return;
         }
-        let publication = Publication { information, revision, replaced, restorations: 0 };
+        let now = self.committer.seam().now();
+        let old_until = now + VIEW_LAG_MAX;
+        let publication = Publication { information, revision, replaced, old_until, due: now, restorations: 0 };
         published.components.insert(component.clone(), publication);
     }
 
@@ -138,12 +169,27 @@ impl Publisher {
 
     /// Stops publishing the component and removes what is published, if the leadership still holds.
     pub(super) async fn withdraw(&self, grant: &Grant, component: &ComponentId) -> Result<(), Error> {
+        if !self.disown(grant, component) {
+            return Ok(());
+        }
+        self.remove(grant, component).await
+    }
+
+    /// Stops publishing the component; whether something of it may be stored.
+    pub(super) fn disown(&self, grant: &Grant, component: &ComponentId) -> bool {
+        let mut published = self.published();
+        if published.grant.as_ref() != Some(grant) {
+            return false;
+        }
+        published.components.remove(component);
+        published.attempted.remove(component)
+    }
+
+    /// Removes what is stored of a component that was disowned, unless it publishes again.
+    pub(super) async fn remove(&self, grant: &Grant, component: &ComponentId) -> Result<(), Error> {
         let _one = self.publishing.lock().await;
-        {
-            let mut published = self.published();
-            if published.grant.as_ref() != Some(grant) || published.components.remove(component).is_none() {
-                return Ok(());
-            }
+        if self.published().attempted.contains(component) {
+            return Ok(());
         }
         let key = layout::connection_info(&self.latch, component);
         let writer = self.writer(grant);
@@ -194,33 +240,41 @@ impl Publisher {
 
     /// Restores what differs; says when to look again although nothing changed.
     async fn restore_all(&self) -> Option<Duration> {
-        let wrong: Vec<_> = {
-            let published = self.published();
+        let mut look_again: Option<Moment> = None;
+        let mut wrong = Vec::new();
+        {
+            let now = self.committer.seam().now();
+            let mut published = self.published();
             let grant = published.grant.clone().filter(Grant::is_valid)?;
-            let components = published.components.iter();
-            let wrong = components.filter(|(component, publication)| self.differs(component, publication));
-            wrong.map(|(component, publication)| (grant.clone(), component.clone(), publication.clone())).collect()
-        };
-        let mut look_again = None;
+            for (component, publication) in &mut published.components {
+                let Some(from) = self.differs_from(component, publication) else { continue };
+                let mut next = from.max(publication.due);
+                if next <= now {
+                    // Each component for itself: a fight over one does not delay another. The next
+                    // look comes after the pause, however often somebody overwrites it meanwhile.
+                    let pause = RESTORE_MIN.saturating_mul(1 << publication.restorations.min(16)).min(RESTORE_MAX);
+                    publication.due = now + pause;
+                    next = publication.due;
+                    wrong.push((grant.clone(), component.clone(), publication.clone()));
+                }
+                look_again = Some(look_again.map_or(next, |other| other.min(next)));
+            }
+        }
         for (grant, component, publication) in wrong {
-            let pause = RESTORE_MIN.saturating_mul(1 << publication.restorations.min(16)).min(RESTORE_MAX);
-            look_again = Some(look_again.map_or(pause, |other: Duration| other.min(pause)));
             self.restore(&grant, &component, publication).await;
         }
-        // Also where it went well: the next look comes after the pause, however often somebody
-        // overwrites it in the meantime.
-        if let Some(pause) = look_again {
-            self.committer.seam().sleep(pause).await;
-        }
-        look_again
+        look_again.map(|at| at.since(self.committer.seam().now()))
     }
 
-    fn differs(&self, component: &ComponentId, publication: &Publication) -> bool {
+    /// From when on the view of a component counts as different from what is published; `None` if it
+    /// is the same.
+    fn differs_from(&self, component: &ComponentId, publication: &Publication) -> Option<Moment> {
         let found = self.follower.get().entry(&layout::connection_info(&self.latch, component));
         let seen = found.as_ref().map(|entry| entry.revision);
         match publication.revision {
-            Some(ours) => seen != Some(ours) && !publication.replaced.is_met_by(seen),
-            None => true,
+            Some(ours) if seen == Some(ours) => None,
+            Some(_) if publication.replaced.is_met_by(seen) => Some(publication.old_until),
+            _ => Some(Moment::ORIGIN),
         }
     }
 
@@ -255,7 +309,10 @@ impl Publisher {
         let Some(known) = published.components.get_mut(component) else { return };
         known.restorations += 1;
         match result {
-            Ok((revision, replaced)) => (known.revision, known.replaced) = (Some(revision), replaced),
+            Ok((revision, replaced)) => {
+                (known.revision, known.replaced) = (Some(revision), replaced);
+                known.old_until = self.committer.seam().now() + VIEW_LAG_MAX;
+            }
             Err(error) => tracing::warn!(%key, ?error, "leader information could not be restored; trying again"),
         }
     }

@@ -107,6 +107,9 @@ impl Registry {
 
     /// Takes a registration out. If nobody is left who wants to lead, the latch is given up: what
     /// to wait for.
+    ///
+    /// What the component published is disowned under the same lock, so that it is out before the
+    /// same component can come again.
     fn remove(&self, component: &ComponentId, number: u64) -> Option<u64> {
         // Race: another may register just when the last one leaves.
         // Closed by: both tell the elector under this lock, in the order in which they came.
@@ -116,8 +119,27 @@ impl Registry {
             return None;
         }
         members.components.remove(component);
+        self.withdraw_left_behind(component);
         let nobody = !members.components.values().any(Member::is_interested);
         nobody.then(|| self.elector.ask_to_leave())
+    }
+}
+
+impl Registry {
+    /// Withdraws in the background what a component that leaves without a word has published: others
+    /// of this process may keep the latch, and with it the address would be shown on.
+    fn withdraw_left_behind(&self, component: &ComponentId) {
+        let Some(grant) = self.elector.current().borrow().clone().filter(Grant::is_valid) else { return };
+        if !self.elector.publisher.disown(&grant, component) {
+            return;
+        }
+        let (publisher, component) = (Arc::clone(&self.elector.publisher), component.clone());
+        let withdraw = async move {
+            if let Err(error) = publisher.remove(&grant, &component).await {
+                tracing::debug!(%component, ?error, "an address was not withdrawn; it is not shown beyond this term");
+            }
+        };
+        self.elector.seam().spawn(withdraw).detach();
     }
 }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -166,8 +167,9 @@ struct Active {
     /// The session id that was confirmed last.
     confirmed: Option<Uuid>,
     stop: watch::Sender<bool>,
+    silenced: Arc<AtomicBool>,
     done: watch::Receiver<bool>,
-    _delivery: Task,
+    delivery: Task,
 }
 
 impl DefaultLeaderElection {
@@ -198,6 +200,17 @@ impl DefaultLeaderElection {
             && active.confirmed == Some(session_id)
         {
             active.confirmed = None;
+        }
+    }
+}
+
+impl Drop for DefaultLeaderElection {
+    fn drop(&mut self) {
+        let active = self.active.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(active) = active {
+            // The contender is told, in its own time, that what it may have been granted is over.
+            active.stop.send_replace(true);
+            active.delivery.detach();
         }
     }
 }
@@ -256,7 +269,7 @@ impl LeaderElection for DefaultLeaderElection {
         let elector = registration.elector();
         let (stop, stopped) = watch::channel(false);
         let (finished, done) = watch::channel(false);
-        let delivered = Delivered::default();
+        let (delivered, silenced) = (Delivered::default(), Arc::new(AtomicBool::new(false)));
         let delivery = Delivery {
             component: self.component.clone(),
             contender,
@@ -264,13 +277,14 @@ impl LeaderElection for DefaultLeaderElection {
             current: elector.current(),
             errors: elector.errors(),
             stop: stopped,
+            silenced: Arc::clone(&silenced),
         };
         let run = async move {
             delivery.run().await;
             finished.send_replace(true);
         };
         let task = elector.seam().spawn(run);
-        *active = Some(Active { registration, delivered, confirmed: None, stop, done, _delivery: task });
+        *active = Some(Active { registration, delivered, confirmed: None, stop, silenced, done, delivery: task });
         Ok(())
     }
 
@@ -313,6 +327,7 @@ impl Active {
         // An error says that the task is gone: it calls nobody any more.
         if elector.seam().timeout(CLOSE_MAX, done.wait_for(|done| *done)).await.is_none() {
             let component = self.registration.component();
+            self.silenced.store(true, Ordering::Release);
             tracing::warn!(%component, "the contender does not return from a call; closing without it");
         }
         let withdrawn = match &grant {
@@ -320,6 +335,7 @@ impl Active {
             _ => Ok(()),
         };
         self.registration.leave().await;
+        drop(self.delivery);
         match withdrawn {
             // Lost in the meantime: then there is nothing to withdraw any more.
             Err(e) if matches!(e.kind(), ErrorKind::NotLeader | ErrorKind::Fenced) => Ok(()),

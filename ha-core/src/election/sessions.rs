@@ -1,13 +1,20 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::Error;
 use crate::backend::{Acquire, Backend, Ended, Latch, Session, SessionOptions, Term};
 use crate::seam::{Deadline, Seam};
+use crate::{Error, ErrorKind};
+
+/// The pauses between two tries to leave a session.
+const LEAVE_PAUSE_MIN: Duration = Duration::from_millis(20);
+const LEAVE_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How often a latch whose attempt was not answered is released again: for about a minute.
+const LATE_ROUNDS: usize = 32;
 
 /// One session for all latches of a process: a thousand latches need no thousand heartbeats.
 ///
@@ -39,8 +46,12 @@ impl Sessions {
             return Ok(session);
         }
         let inner = self.backend.open_session(&self.options).await?;
-        let uses =
-            Uses { taken: BTreeSet::from([latch.clone()]), using: BTreeSet::from([latch.clone()]), closed: false };
+        let uses = Uses {
+            taken: BTreeSet::from([latch.clone()]),
+            using: BTreeSet::from([latch.clone()]),
+            in_doubt: BTreeSet::new(),
+            closed: false,
+        };
         let session = Arc::new(SharedSession { inner: inner.into(), uses: Mutex::new(uses), seam: self.seam.clone() });
         *current = Arc::downgrade(&session);
         Ok(session)
@@ -60,6 +71,8 @@ struct Uses {
     taken: BTreeSet<Latch>,
     /// Those that still are, or are held on it.
     using: BTreeSet<Latch>,
+    /// Those with an attempt that was not answered, or whose answer nobody waited for.
+    in_doubt: BTreeSet<Latch>,
     closed: bool,
 }
 
@@ -83,20 +96,42 @@ impl SharedSession {
     /// The session is not closed by being dropped alone: whoever keeps an old grant keeps the
     /// session in memory, and must not keep the latch from others by that.
     pub(super) fn leave(self: &Arc<Self>, latch: &Latch) {
-        let last = {
+        let (last, mut late) = {
             let mut uses = self.uses();
+            let late = if uses.in_doubt.remove(latch) { LATE_ROUNDS } else { 0 };
             uses.using.remove(latch);
             uses.closed |= uses.using.is_empty();
-            uses.closed
+            (uses.closed, late)
         };
         let (session, latch) = (Arc::clone(&self.inner), latch.clone());
+        let seam = self.seam.clone();
         let leave = async move {
-            let left = if last { session.close().await } else { session.release(&latch).await };
-            if let Err(error) = left {
-                tracing::debug!(session = session.id(), ?error, "a session was not left in order; it ends by silence");
+            let mut pause = LEAVE_PAUSE_MIN;
+            // Race: the release fails while other latches, or a grant that somebody keeps, keep the
+            //       session alive.
+            // Closed by: it is tried until it succeeds or the session is over.
+            // Cost if missed: a latch that nobody knows to hold and nobody else can take.
+            while !session.valid_until().is_past(seam.now()) {
+                let left = if last { session.close().await } else { session.release(&latch).await };
+                match left {
+                    // Race: an attempt that nobody waits for any more may still be on its way.
+                    // Closed by: releasing again for a while; nobody takes this latch on this session
+                    //            a second time, so nothing that is wanted is released.
+                    // Cost if missed: as above.
+                    Ok(()) if last || late == 0 => return,
+                    Ok(()) => late -= 1,
+                    Err(error) if error.kind() == ErrorKind::Closed => return,
+                    Err(error) => {
+                        tracing::debug!(session = session.id(), ?error, "a session was not left; trying again")
+                    }
+                }
+                seam.sleep(seam.jittered(pause)).await;
+                pause = (pause * 2).min(LEAVE_PAUSE_MAX);
             }
         };
-        self.seam.spawn(leave).detach();
+        // Not on the application's runtime: it may be going down just now, and the session is kept
+        // alive elsewhere.
+        self.seam.spawn_critical(leave).detach();
     }
 }
 
@@ -107,7 +142,12 @@ impl Session for SharedSession {
     }
 
     async fn try_acquire(&self, latch: &Latch, holder: Bytes, over: Option<&Term>) -> Result<Acquire, Error> {
-        self.inner.try_acquire(latch, holder, over).await
+        self.uses().in_doubt.insert(latch.clone());
+        let attempt = self.inner.try_acquire(latch, holder, over).await;
+        if !attempt.as_ref().is_err_and(Error::may_have_applied) {
+            self.uses().in_doubt.remove(latch);
+        }
+        attempt
     }
 
     async fn release(&self, latch: &Latch) -> Result<(), Error> {

@@ -107,7 +107,12 @@ impl Barriers {
             commit.writes.iter().any(doubted) || barrier.doubtful.len() > DOUBTFUL_MAX
         });
         if must_raise {
-            self.raise(committer, fence).await?;
+            self.raise(committer, fence, &fence.latch, fence.term.epoch).await?;
+        }
+        // A key may have been created under another latch of this process. Anybody's raising of that
+        // latch's barrier stops the copies, so it is done under the guard of who removes.
+        for (latch, epoch) in self.doubted_elsewhere(commit, &fence.latch) {
+            self.raise(committer, fence, &latch, epoch).await?;
         }
         if !creates {
             return Ok(None);
@@ -136,24 +141,33 @@ impl Barriers {
         if let Some(stands) = known() {
             return Ok(stands);
         }
-        self.read(committer, fence, key).await
+        self.read(committer, &fence.latch, fence.term.epoch, key).await
     }
 
-    async fn read(&self, committer: &Committer, fence: &Fence, key: &Key) -> Result<Expect, Error> {
+    async fn read(&self, committer: &Committer, latch: &Latch, epoch: u64, key: &Key) -> Result<Expect, Error> {
         let found = committer.backend.read(key).await?;
         let stands = found.as_ref().map_or(Expect::Absent, |entry| Expect::Revision(entry.revision));
-        self.with(&fence.latch, fence.term.epoch, |barrier| barrier.stands = Some(stands));
+        self.with(latch, epoch, |barrier| barrier.stands = Some(stands));
         Ok(stands)
     }
 
-    async fn raise(&self, committer: &Committer, fence: &Fence) -> Result<(), Error> {
+    /// The other latches under which the creation of what this commit removes is in doubt.
+    fn doubted_elsewhere(&self, commit: &Commit, own: &Latch) -> Vec<(Latch, u64)> {
+        let latches = self.latches.lock().unwrap_or_else(PoisonError::into_inner);
+        let removed: Vec<&Key> = commit.writes.iter().filter(|w| w.value.is_none()).map(|w| &w.key).collect();
+        let others = latches.iter().filter(|(latch, _)| *latch != own);
+        let doubted = others.filter(|(_, barrier)| removed.iter().any(|key| barrier.doubtful.contains_key(*key)));
+        doubted.map(|(latch, barrier)| (latch.clone(), barrier.epoch)).collect()
+    }
+
+    /// Raises the barrier of that latch as of that epoch, under the guard of `fence`.
+    async fn raise(&self, committer: &Committer, fence: &Fence, latch: &Latch, epoch: u64) -> Result<(), Error> {
         let _one = self.raising.lock().await;
-        let (latch, epoch) = (&fence.latch, fence.term.epoch);
         let key = barrier_key(latch);
         let known = self.with(latch, epoch, |barrier| barrier.stands);
         let stands = match known {
             Some(stands) => stands,
-            None => self.read(committer, fence, &key).await?,
+            None => self.read(committer, latch, epoch, &key).await?,
         };
         // Race: a create may be prepared under the old standing while the barrier is raised.
         // Closed by: its keys carry the old number of raisings or the new one; only those of the
@@ -164,7 +178,7 @@ impl Barriers {
             barrier.times
         });
         let id = committer.seam.write_id();
-        let value = record::encode(&Raised { times: times + 1 }, id, epoch)?;
+        let value = record::encode(&Raised { times: times + 1 }, id, fence.term.epoch)?;
         let commit = Commit::new(id).guarded_by(fence.clone()).put(key, stands, value);
         match committer.send(&commit).await? {
             Outcome::Applied { revisions } => {
@@ -176,7 +190,7 @@ impl Barriers {
                 });
                 Ok(())
             }
-            Outcome::Fenced => Err(Error::new(ErrorKind::Fenced, "commit").at(latch)),
+            Outcome::Fenced => Err(Error::new(ErrorKind::Fenced, "commit").at(&fence.latch)),
             Outcome::Conflict { key, .. } => Err(Error::new(ErrorKind::Unavailable, "commit")
                 .at(key)
                 .because("the barrier was raised by somebody else; try again")),

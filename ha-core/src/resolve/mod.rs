@@ -9,8 +9,9 @@
 //!    `Applied` → applied: the expectations exclude both copies.
 //! 3. `Conflict` → the keys are read: one put carries our write id → applied; only removals, and
 //!    all are absent → applied; else unknown.
-//! 4. `Fenced` → the keys are read: our write id → applied; all exactly as expected → not applied,
-//!    finally, for a broken guard never heals; else unknown.
+//! 4. `Fenced` → the keys are read: our write id → applied; a key still at the revision that it was to
+//!    lose → not applied, finally, for a broken guard never heals; else unknown. Absence proves
+//!    nothing: a key that we created may have been removed by the next leader.
 //! 5. "Not applied" comes only from an answer to a commit or from a broken guard, never from a
 //!    read alone.
 //! 6. A commit without a guard that creates a key is not sent again: one read, else unknown.
@@ -214,17 +215,25 @@ impl Committer {
     }
 
     async fn look_once(&self, commit: &Commit) -> Result<Seen, Error> {
-        let mut seen = Seen { ours: false, all_removed: true, untouched: true, revisions: Vec::new() };
+        let mut seen = Seen { ours: false, all_removed: true, untouched: false, revisions: Vec::new() };
         for write in &commit.writes {
             let found = self.backend.read(&write.key).await?;
             let revision = found.as_ref().map(|entry| entry.revision);
-            seen.ours |= write.value.is_some() && found.as_ref().and_then(write_id_of) == Some(commit.id);
+            let is_ours = write.value.is_some() && found.as_ref().and_then(write_id_of) == Some(commit.id);
+            seen.ours |= is_ours;
             seen.all_removed &= write.value.is_none() && found.is_none();
-            seen.untouched &= write.expect.is_met_by(revision);
+            // Race: our first copy creates the key, the next leader removes it, our second copy is fenced.
+            // Closed by: only a revision proves that nothing was applied, for it never comes back; one
+            //            proves it for all keys, for a commit is atomic.
+            // Cost if missed: an applied write is reported as refused, and the state that another
+            //                 pointer leads to by now is deleted.
+            seen.untouched |= matches!(write.expect, Expect::Revision(_)) && write.expect.is_met_by(revision);
             seen.revisions.push(match (write.expect, revision) {
-                (_, Some(revision)) | (Expect::Revision(revision), None) => revision,
-                // Created by us and removed by another since: a revision that no key has.
-                (Expect::Absent, None) => Revision::from_native(0),
+                (_, Some(revision)) if is_ours => revision,
+                (Expect::Revision(revision), _) if write.value.is_none() => revision,
+                // Written by us, and by another since: a revision that no key has, so that nobody
+                // goes on from a write that was never read.
+                _ => Revision::from_native(0),
             });
         }
         seen.all_removed &= !commit.writes.is_empty();
@@ -238,7 +247,7 @@ struct Seen {
     ours: bool,
     /// The commit only removes, and all its keys are absent: it is as if applied.
     all_removed: bool,
-    /// Every key is still exactly as the commit expected it.
+    /// A key still has the revision that the commit would have replaced: nothing was applied.
     untouched: bool,
     revisions: Vec<Revision>,
 }

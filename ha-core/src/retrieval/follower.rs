@@ -37,7 +37,7 @@ pub(crate) enum Freshness {
 #[derive(Debug)]
 pub(crate) struct Follower {
     views: watch::Receiver<View>,
-    _task: Task,
+    task: Task,
 }
 
 impl Follower {
@@ -45,7 +45,7 @@ impl Follower {
         let first = View { entries: Arc::default(), freshness: Freshness::Unread };
         let (sender, views) = watch::channel(first);
         let following = Following { backend, below, reread, seam: seam.clone(), sender };
-        Self { views, _task: seam.spawn(following.run()) }
+        Self { views, task: seam.spawn(following.run()) }
     }
 
     pub(crate) fn views(&self) -> watch::Receiver<View> {
@@ -74,7 +74,8 @@ impl SharedFollower {
 
     pub(crate) fn get(&self) -> Arc<Follower> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(follower) = running.upgrade() {
+        // One that ended by itself went down with its runtime, or with a panic below it.
+        if let Some(follower) = running.upgrade().filter(|follower| !follower.task.is_finished()) {
             return follower;
         }
         let (backend, below) = (Arc::clone(&self.backend), self.below.clone());
@@ -130,7 +131,12 @@ impl Following {
             }
             Some(Err(error)) => Err(error),
             // A hint, or too long a silence: a wake-up may have been lost.
-            Some(Ok(_)) | None => Ok(replace(entries, self.backend.list(&self.below).await?)),
+            Some(Ok(_)) | None => match self.seam.timeout(self.reread, self.backend.list(&self.below)).await {
+                Some(listed) => Ok(replace(entries, listed?)),
+                None => Err(Error::new(ErrorKind::Unavailable, "follow")
+                    .at(&self.below)
+                    .because(format!("no answer within {:?}", self.reread))),
+            },
         }
     }
 
@@ -155,6 +161,17 @@ impl Following {
             };
             view.freshness = Freshness::Stale { since, error };
         });
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // The task was ended, perhaps by the end of its runtime: what is shown grows old from here on.
+        if !matches!(self.sender.borrow().freshness, Freshness::Stale { .. }) {
+            self.show_stale(
+                Error::new(ErrorKind::Closed, "follow").at(&self.below).because("nothing follows it any more"),
+            );
+        }
     }
 }
 

@@ -154,7 +154,7 @@ impl Notifier {
         if text != self.error {
             self.error = text;
             if let Some(error) = error.filter(is_worth_telling) {
-                self.isolated(self.listener.handle_error(error)).await;
+                self.isolated(async { self.listener.handle_error(error).await }).await;
                 return true;
             }
         }
@@ -166,7 +166,7 @@ impl Notifier {
             return false;
         }
         self.told.clone_from(&leader);
-        self.isolated(self.listener.notify_leader(leader)).await;
+        self.isolated(async { self.listener.notify_leader(leader).await }).await;
         true
     }
 

@@ -81,7 +81,8 @@ impl LeaderWatch {
         }
     }
 
-    /// Waits until somebody leads, and says who.
+    /// Waits until somebody leads, and says who. It waits for ever if nobody ever does, or once the
+    /// services were closed; put a time-out around it where that matters.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.

@@ -80,9 +80,13 @@ impl fmt::Debug for SystemRng {
     }
 }
 
-/// Tasks on the caller's runtime; critical ones on a thread that this value owns.
+/// Tasks on the caller's runtime, or on a thread that this value owns where there is none;
+/// critical ones on another thread of their own.
 pub(super) struct SystemTasks {
     critical: OnceLock<CriticalThread>,
+    /// For callers without a runtime. Their tasks may call back into the application, and what
+    /// blocks there must not keep the critical ones from running.
+    ordinary: OnceLock<CriticalThread>,
 }
 
 struct CriticalThread {
@@ -94,16 +98,20 @@ struct CriticalThread {
 
 impl SystemTasks {
     pub(super) fn new() -> Self {
-        Self { critical: OnceLock::new() }
+        Self { critical: OnceLock::new(), ordinary: OnceLock::new() }
     }
 
     fn critical(&self) -> &Handle {
-        &self.critical.get_or_init(CriticalThread::start).handle
+        &self.critical.get_or_init(|| CriticalThread::start("ha-critical")).handle
+    }
+
+    fn ordinary(&self) -> &Handle {
+        &self.ordinary.get_or_init(|| CriticalThread::start("ha-tasks")).handle
     }
 }
 
 impl CriticalThread {
-    fn start() -> Self {
+    fn start(name: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -111,7 +119,7 @@ impl CriticalThread {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         std::thread::Builder::new()
-            .name("ha-critical".into())
+            .name(name.into())
             .spawn(move || {
                 // Resolves when the sender is dropped; the error says just that.
                 let _ = runtime.block_on(stopped);
@@ -123,8 +131,8 @@ impl CriticalThread {
 
 impl Tasks for SystemTasks {
     fn spawn(&self, future: BoxFuture) -> AbortHandle {
-        // Outside of a runtime (a plain thread drops a handle, say) the critical thread serves.
-        let handle = Handle::try_current().unwrap_or_else(|_| self.critical().clone());
+        // Outside of a runtime (a plain thread drops a handle, say) a thread of our own serves.
+        let handle = Handle::try_current().unwrap_or_else(|_| self.ordinary().clone());
         #[expect(clippy::disallowed_methods, reason = "this is the seam")]
         handle.spawn(future).abort_handle()
     }

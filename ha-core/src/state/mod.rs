@@ -58,7 +58,7 @@ impl StateStorage {
     /// * [`ErrorKind::Unsupported`]: a scheme that this build does not know; the text lists those it knows.
     /// * [`ErrorKind::Storage`]: the directory cannot be made or opened.
     pub fn open(url: &str, seam: Seam) -> Result<Self, Error> {
-        let failed = |kind| Error::new(kind, "open state storage").at(url);
+        let failed = |kind| Error::new(kind, "open state storage").at(without_credentials(url));
         let parsed = Url::parse(url).map_err(|e| {
             failed(ErrorKind::Invalid).because("write file:///absolute/directory or memory://").caused_by(e)
         })?;
@@ -68,7 +68,7 @@ impl StateStorage {
                 let directory = parsed.to_file_path().map_err(|()| {
                     failed(ErrorKind::Invalid).because("write file:///absolute/directory, without a host")
                 })?;
-                std::fs::create_dir_all(&directory)
+                make_durably(&directory)
                     .map_err(|e| failed(ErrorKind::Storage).because("the directory cannot be made").caused_by(e))?;
                 let store = LocalFileSystem::new_with_prefix(&directory)
                     .map_err(|e| failed(ErrorKind::Storage).caused_by(e))?
@@ -192,10 +192,33 @@ impl StateStorage {
     }
 }
 
+/// Makes a directory and those above it. Each new entry is fsynced, as those are that are made later.
+fn make_durably(directory: &std::path::Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = directory.parent() else { return Ok(()) };
+    make_durably(parent)?;
+    match std::fs::create_dir(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+        // Made by another just now: it may not have fsynced it yet.
+        _ => {}
+    }
+    std::fs::File::open(parent)?.sync_all()
+}
+
 impl fmt::Debug for StateStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The object store itself may hold credentials.
         f.debug_struct("StateStorage").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// The URL as it may be shown: what stands before an `@` is left out.
+fn without_credentials(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
     }
 }
 

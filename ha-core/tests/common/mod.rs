@@ -49,6 +49,8 @@ pub(crate) struct Faulty {
     pub(crate) hints: std::sync::atomic::AtomicBool,
     /// Fail so many watches.
     pub(crate) deaf: AtomicUsize,
+    /// What the next lists answer: something that was true once.
+    pub(crate) stale: Mutex<VecDeque<Snapshot>>,
     hung: Notify,
 }
 
@@ -63,6 +65,7 @@ impl Faulty {
             commits: 0.into(),
             hints: false.into(),
             deaf: 0.into(),
+            stale: Mutex::default(),
             hung: Notify::new(),
         })
     }
@@ -98,12 +101,19 @@ impl Backend for Faulty {
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.check("read")?;
+        let stale = self.stale.lock().unwrap().pop_front();
+        if let Some(entry) = stale.and_then(|stale| stale.entries.into_iter().find(|entry| entry.key == *key)) {
+            return Ok(Some(entry));
+        }
         self.inner.read(key).await
     }
 
     async fn list(&self, below: &Prefix) -> Result<Snapshot, Error> {
         self.lists.fetch_add(1, Ordering::SeqCst);
         self.check("list")?;
+        if let Some(stale) = self.stale.lock().unwrap().pop_front() {
+            return Ok(stale);
+        }
         self.inner.list(below).await
     }
 

@@ -16,7 +16,7 @@ macro_rules! resolution_cases {
             rules::u_05_a_conflict_after_a_lost_answer_stays_unknown []
                 "A conflict after a lost answer, with a rival's value, stays unknown: nothing may be deleted because of it.";
             rules::u_06_fenced_with_nothing_touched_is_not_applied_for_good []
-                "Fenced after a lost answer, with every key untouched, is not applied for good.";
+                "Fenced after a lost answer, with a key at the revision it was to replace, is not applied for good.";
             rules::u_07_fenced_with_our_own_write_found_is_applied []
                 "Fenced after a lost answer, with our own write found, is applied.";
             rules::u_08_fenced_with_keys_touched_by_others_stays_unknown []
@@ -57,6 +57,8 @@ macro_rules! resolution_cases {
                 "An attempt on a latch, or a release, whose answer was lost is found out on the same session.";
             late::u_26_a_storm_of_faults_contradicts_no_acknowledgement []
                 "No mixture of lost, late and refused commits and dropped futures contradicts an acknowledgement.";
+            rules::u_27_a_fenced_create_stays_unknown_because_absence_proves_nothing []
+                "Fenced after the lost answer of a create stays unknown: absence may come from a removal.";
         }
     };
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ha_core::ErrorKind;
-use ha_core::backend::{Expect, Outcome};
+use ha_core::backend::{Commit, Expect, Outcome};
 
 use super::world::World;
 use crate::faults::{Call, Fault};
@@ -83,10 +83,20 @@ async fn resolved_after(
     first: Fault,
     meanwhile: impl Future<Output = ()>,
 ) -> Result<Outcome, ha_core::Error> {
+    let commit = w.put(w.create("k"), "k2", Expect::Absent);
+    answered_after(w, commit, first, meanwhile).await
+}
+
+/// Loses the answer of a commit that writes `k`, holds its second sending until `meanwhile` is done.
+async fn answered_after(
+    w: &World,
+    commit: Commit,
+    first: Fault,
+    meanwhile: impl Future<Output = ()>,
+) -> Result<Outcome, ha_core::Error> {
     let before = w.sent();
     w.fail("k", first);
     w.fail("k", Fault::Delay(Duration::from_millis(250)));
-    let commit = w.put(w.create("k"), "k2", Expect::Absent);
     let (answer, ()) = futures_util::future::join(w.commit(commit), async {
         w.f.eventually("the commit is sent again", || async { w.sent() >= before + 2 }).await;
         meanwhile.await;
@@ -98,8 +108,19 @@ async fn resolved_after(
 pub async fn u_06_fenced_with_nothing_touched_is_not_applied_for_good(f: Fixture) {
     // Fails if a broken guard, which never heals, does not settle that the first copy was lost.
     let w = World::new(f).await;
-    let answer = resolved_after(&w, Fault::LostBefore, async { w.session.close().await.unwrap() }).await;
+    let old = w.created("k").await;
+    let commit = w.put(w.put(w.guarded(), "k", Expect::Revision(old)), "k2", Expect::Absent);
+    let answer = answered_after(&w, commit, Fault::LostBefore, async { w.session.close().await.unwrap() }).await;
     assert_eq!(answer.unwrap(), Outcome::Fenced);
+    assert_eq!((w.revision("k").await, w.revision("k2").await), (Some(old), None));
+}
+
+pub async fn u_27_a_fenced_create_stays_unknown_because_absence_proves_nothing(f: Fixture) {
+    // Fails if a create that was applied, and removed by the successor, is reported as refused.
+    let w = World::new(f).await;
+    let answer = resolved_after(&w, Fault::LostBefore, async { w.session.close().await.unwrap() }).await;
+    let error = answer.expect_err("absence may come from a removal");
+    assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
     assert_eq!((w.revision("k").await, w.revision("k2").await), (None, None));
 }
 

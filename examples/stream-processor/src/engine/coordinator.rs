@@ -72,16 +72,16 @@ impl Coordinator {
             }
             tokio::select! {
                 biased;
-                failed = status.wait_for(|status| matches!(status, Status::Failed(_))) => {
-                    return Err(match failed.as_deref() {
-                        Ok(Status::Failed(error)) => error.clone(),
-                        _ => stopped(),
-                    });
-                }
+                error = failure(&mut status) => return Err(error),
                 // Also before the barrier is sent: answers to a trigger that was dropped would block the tasks.
-                ack = self.acks.recv() => self.absorb(ack.ok_or_else(stopped)?, id, &mut gathered),
-                permit = self.barriers.reserve(), if !sent => {
-                    permit.map_err(|_closed| stopped())?.send(id);
+                ack = self.acks.recv() => match ack {
+                    Some(ack) => self.absorb(ack, id, &mut gathered),
+                    None => return Err(failure(&mut status).await),
+                },
+                given = self.barriers.send(id), if !sent => {
+                    if given.is_err() {
+                        return Err(failure(&mut status).await);
+                    }
                     self.checkpoint = Some(id);
                     sent = true;
                 }
@@ -105,5 +105,13 @@ impl Coordinator {
                 }
             }
         }
+    }
+}
+
+/// Waits for the engine to fail, and says why.
+async fn failure(status: &mut watch::Receiver<Status>) -> EngineError {
+    match status.wait_for(|status| matches!(status, Status::Failed(_))).await.as_deref() {
+        Ok(Status::Failed(error)) => error.clone(),
+        _ => stopped(),
     }
 }

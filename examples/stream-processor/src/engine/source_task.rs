@@ -6,12 +6,13 @@ use super::coordinator::Ack;
 use super::status::Status;
 use crate::error::EngineError;
 use crate::event::{self, Batch, Message};
+use crate::gate::Gate;
 use crate::plan::ExecutionPlan;
 use crate::progress::Progress;
 use crate::source::{Next, Position, Reader};
 
 /// Steps of reading between two looks at the orders; also what a batch for all tasks together holds at most.
-const STEPS: usize = 4096;
+const STEPS: usize = 1024;
 
 /// Reads the input in order, and decides alone what is late: by the offset, so that every replay decides the same.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(super) struct SourceTask {
     lateness_ms: u64,
     tasks: Vec<mpsc::Sender<Message>>,
     progress: Arc<Progress>,
+    gate: Arc<Gate>,
 }
 
 /// The engine is being dropped: the receivers are gone, and so is everybody who could be told.
@@ -34,8 +36,9 @@ impl SourceTask {
         position: Position,
         tasks: Vec<mpsc::Sender<Message>>,
         progress: Arc<Progress>,
+        gate: Arc<Gate>,
     ) -> Self {
-        Self { reader, position, window_ms: plan.window_ms, lateness_ms: plan.lateness_ms, tasks, progress }
+        Self { gate, reader, position, window_ms: plan.window_ms, lateness_ms: plan.lateness_ms, tasks, progress }
     }
 
     pub(super) async fn run(
@@ -50,6 +53,16 @@ impl SourceTask {
             let order = if self.position.finished {
                 self.exhaust(&status);
                 barriers.recv().await
+            } else if self.may_read() == 0 {
+                let position = self.reader.cursor().records;
+                tokio::select! {
+                    biased;
+                    order = barriers.recv() => match order {
+                        Some(checkpoint) => Some(checkpoint),
+                        None => return Ok(()),
+                    },
+                    () = self.gate.beyond(position) => None,
+                }
             } else {
                 barriers.try_recv().ok()
             };
@@ -61,7 +74,7 @@ impl SourceTask {
                 }
                 None if self.position.finished => return Ok(()),
                 None => {
-                    let batches = self.read(steps)?;
+                    let batches = self.read(steps.min(self.may_read()))?;
                     steps = STEPS;
                     if self.send(batches).await.is_err() {
                         return Ok(());
@@ -69,6 +82,12 @@ impl SourceTask {
                 }
             }
         }
+    }
+
+    /// How many records may be read now.
+    fn may_read(&self) -> usize {
+        let left = self.gate.position().saturating_sub(self.reader.cursor().records);
+        usize::try_from(left).unwrap_or(usize::MAX)
     }
 
     fn exhaust(&self, status: &watch::Sender<Status>) {

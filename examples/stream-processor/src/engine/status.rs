@@ -21,28 +21,44 @@ pub(super) enum Status {
 pub(super) struct Alarm {
     status: Arc<watch::Sender<Status>>,
     progress: Arc<Progress>,
-    verdict: Option<EngineError>,
+    outcome: Outcome,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    /// Not known: what is dropped in this state was cancelled, or panicked.
+    Pending,
+    /// Ended because its peers are gone. They know why, and tell.
+    Deserted,
+    Failed(EngineError),
 }
 
 impl Alarm {
     pub(super) fn new(status: Arc<watch::Sender<Status>>, progress: Arc<Progress>) -> Self {
-        Self { status, progress, verdict: None }
+        Self { status, progress, outcome: Outcome::Pending }
     }
 
     pub(super) async fn over(mut self, task: impl Future<Output = Result<(), EngineError>>) {
-        self.verdict = task.await.err();
+        self.outcome = match task.await {
+            Ok(()) => Outcome::Deserted,
+            Err(error) => Outcome::Failed(error),
+        };
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        let verdict = self.verdict.take().unwrap_or_else(stopped);
-        self.status.send_if_modified(|status| {
-            if matches!(status, Status::Failed(_)) {
-                return false;
+        let error = match std::mem::replace(&mut self.outcome, Outcome::Deserted) {
+            Outcome::Pending => Some(stopped()),
+            Outcome::Deserted => None,
+            Outcome::Failed(error) => Some(error),
+        };
+        self.status.send_if_modified(|status| match error {
+            Some(error) if !matches!(status, Status::Failed(_)) => {
+                *status = Status::Failed(error);
+                true
             }
-            *status = Status::Failed(verdict);
-            true
+            _ => false,
         });
         self.progress.end();
     }

@@ -29,10 +29,10 @@ impl Generator {
             return Next::End;
         }
         self.cursor.records += 1;
-        self.cursor.events += 1;
+        self.cursor.accepted += 1;
         let chance = mix(self.seed ^ mix(number));
         // The smaller of two draws: the first pages are visited more than the last ones.
-        let page = (chance & 0xffff).min(chance >> 16 & 0xffff) * PAGES >> 16;
+        let page = ((chance & 0xffff).min(chance >> 16 & 0xffff) * PAGES) >> 16;
         let lag_ms = if chance >> 56 == 0 { (chance >> 32) % 8000 } else { (chance >> 32) % 200 };
         write_key(&mut self.key, page);
         Next::Event(Event {

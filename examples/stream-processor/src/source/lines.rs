@@ -72,7 +72,7 @@ impl Lines {
         }
         match parse::line(line, record, &mut self.unescaped) {
             Parsed::Event(event) => {
-                self.cursor.events += 1;
+                self.cursor.accepted += 1;
                 Ok(Next::Event(event))
             }
             Parsed::Blank => {

@@ -49,8 +49,13 @@ pub(super) fn line<'a>(line: &'a [u8], record: u64, unescaped: &'a mut String) -
 
 fn word(text: &str, record: u64) -> Event<'_> {
     let word = text.split_whitespace().next().unwrap_or(text);
-    let key = &word[..word.floor_char_boundary(KEY_MAX)];
-    Event { key, time_ms: record.min(TIME_MAX_MS), value: 1 }
+    Event { key: cut(word), time_ms: record.min(TIME_MAX_MS), value: 1 }
+}
+
+/// The longest beginning of at most `KEY_MAX` bytes that ends between two characters.
+fn cut(word: &str) -> &str {
+    let end = (0..=KEY_MAX.min(word.len())).rev().find(|end| word.is_char_boundary(*end));
+    &word[..end.unwrap_or(0)]
 }
 
 fn json<'a>(text: &'a str, record: u64, unescaped: &'a mut String) -> Result<Event<'a>, Reason> {

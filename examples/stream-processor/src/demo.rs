@@ -1,0 +1,257 @@
+//! The demo: a cluster, a job, and somebody who kills leaders.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ha::embedded::Embedded;
+use ha::seam::{Moment, Seam};
+use ha::{HighAvailabilityServices, JobId};
+use tokio::sync::mpsc;
+
+use crate::ExecutionPlan;
+use crate::cluster::events::{Event, What};
+use crate::cluster::job_manager::JobManager;
+use crate::cluster::network::Network;
+use crate::cluster::worker::Worker;
+use crate::cluster::{Failure, Member, client};
+use crate::report::{Failover, Timeline};
+
+/// Events that wait to be told before the cluster has to wait.
+const EVENTS: usize = 1024;
+/// How long nothing may happen before the demo gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// About so many checkpoints are taken over the whole stream.
+const CHECKPOINTS: u64 = 40;
+
+/// What the demo is to do.
+#[derive(Debug)]
+pub struct Demo<'a> {
+    /// What the job is.
+    pub plan: ExecutionPlan,
+    /// How many records its source has.
+    pub records: u64,
+    /// How many times the leader is killed; at most one time less than there are records.
+    pub kills: u32,
+    /// Where plans and checkpoints are stored.
+    pub storage: &'a Path,
+}
+
+/// How it went.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Checkpoints that were acknowledged.
+    pub checkpoints: u64,
+    /// One for each kill.
+    pub failovers: Vec<Failover>,
+    /// From the first leader's publication to the end of the job.
+    pub took: Duration,
+}
+
+/// Why the demo could not be brought to its end.
+#[derive(Debug)]
+pub enum Stuck {
+    /// A member could not be started.
+    Failed(Failure),
+    /// Nothing happened for two minutes while this was awaited.
+    Silent(&'static str),
+}
+
+impl From<Failure> for Stuck {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Demo<'_> {
+    /// Runs the demo to the end of the job.
+    ///
+    /// # Errors
+    /// [`Stuck`]: the cluster could not be started, or does not go on.
+    pub async fn run(self, timeline: &mut Timeline) -> Result<Outcome, Stuck> {
+        let seam = Seam::system();
+        let (listener, events) = mpsc::channel(EVENTS);
+        let job = JobId::new("clicks").map_err(Failure::Ha)?;
+        let member = Member {
+            store: Embedded::new(seam.clone()),
+            storage: url::Url::from_directory_path(self.storage).map_or_else(|()| String::new(), |url| url.to_string()),
+            network: Network::default(),
+            workers: self.plan.parallelism as usize,
+            checkpoint_events: (self.records / CHECKPOINTS).max(1),
+            gate: Arc::default(),
+            listener,
+        };
+        let workers = (0..member.workers).map(|number| Worker::start(number, &job, &member));
+        let _workers = workers.collect::<Result<Vec<_>, _>>()?;
+        let managers = BTreeMap::new();
+        let mut director = Director {
+            seam,
+            member,
+            events,
+            managers,
+            started: 0,
+            leader: None,
+            standing_by: false,
+            checkpointed: false,
+            timeline,
+        };
+        director.start_manager()?;
+        director.start_manager()?;
+        director.direct(&job, &self).await
+    }
+}
+
+/// Starts and kills job managers, and notes what happens.
+struct Director<'a> {
+    seam: Seam,
+    member: Member,
+    events: mpsc::Receiver<Event>,
+    managers: BTreeMap<String, JobManager>,
+    started: u32,
+    /// Who leads, and since when its address is published.
+    leader: Option<(String, Moment)>,
+    /// Whether a standby has settled.
+    standing_by: bool,
+    /// Whether a checkpoint was taken since the leader recovered.
+    checkpointed: bool,
+    timeline: &'a mut Timeline,
+}
+
+impl Director<'_> {
+    fn start_manager(&mut self) -> Result<(), Failure> {
+        self.started += 1;
+        let manager = JobManager::start(&format!("job-manager-{}", self.started), &self.member)?;
+        self.managers.insert(manager.name().to_owned(), manager);
+        self.standing_by = false;
+        Ok(())
+    }
+
+    async fn direct(&mut self, job: &JobId, demo: &Demo<'_>) -> Result<Outcome, Stuck> {
+        let mut outcome = Outcome::default();
+        self.hold(demo, 1);
+        while self.leader.is_none() {
+            self.until("a leader", &mut outcome, |_| true).await?;
+        }
+        let began = self.leader.as_ref().map_or(self.seam.now(), |(_, at)| *at);
+        self.submit(job, demo).await?;
+        for kill in 1..=demo.kills {
+            self.kill(kill, demo, &mut outcome).await?;
+        }
+        let finished = |event: &Event| matches!(event.what, What::Finished(_));
+        let ended = self.until("the end of the job", &mut outcome, finished).await?;
+        outcome.took = ended.at.since(began);
+        Ok(outcome)
+    }
+
+    /// Holds the source where the next leader is to be killed.
+    fn hold(&self, demo: &Demo<'_>, kill: u32) {
+        let (kill, kills) = (u64::from(kill), u64::from(demo.kills));
+        let position = if kill > kills { u64::MAX } else { part(demo.records, kill, kills + 1) };
+        self.member.gate.set(position);
+    }
+
+    async fn submit(&mut self, job: &JobId, demo: &Demo<'_>) -> Result<(), Failure> {
+        let (services, _) = self.member.services("client", &self.seam)?;
+        let dispatcher = services.dispatcher_leader_retriever()?.watch();
+        let plan = serde_json::to_vec(&demo.plan)?;
+        client::submit(job, &plan, dispatcher, &self.member.network, &self.seam).await;
+        services.close().await?;
+        Ok(())
+    }
+
+    /// Waits until the stream stands at the place of this kill, a checkpoint was taken and a standby has
+    /// settled; kills the leader, and measures until another one has recovered.
+    async fn kill(&mut self, kill: u32, demo: &Demo<'_>, outcome: &mut Outcome) -> Result<(), Stuck> {
+        while !(self.checkpointed && self.standing_by) {
+            self.until("a checkpoint and a standby", outcome, |_| true).await?;
+        }
+        let gate = Arc::clone(&self.member.gate);
+        self.meanwhile("the place of the next kill", outcome, gate.arrived(gate.position())).await?;
+        let Some(manager) = self.leader.take().and_then(|(name, _)| self.managers.remove(&name)) else {
+            return Err(Stuck::Silent("a leader to kill"));
+        };
+        self.timeline.note(self.seam.now(), manager.name(), "killed in the middle of the stream");
+        // Before the kill: the next leader must not find the source held where this one was.
+        self.hold(demo, kill + 1);
+        let killed = self.seam.now();
+        manager.kill();
+        while self.leader.is_none() {
+            self.until("another leader", outcome, |_| true).await?;
+        }
+        let led = self.leader.as_ref().map_or(killed, |(_, at)| *at);
+        let recovered = |event: &Event| matches!(event.what, What::Recovered { .. });
+        let recovered = self.until("recovery", outcome, recovered).await?;
+        let What::Recovered { checkpoint, .. } = recovered.what else { return Err(Stuck::Silent("recovery")) };
+        outcome.failovers.push(Failover {
+            failover: led.since(killed),
+            recovery: recovered.at.since(led),
+            restored_checkpoint: checkpoint,
+        });
+        self.start_manager()?;
+        Ok(())
+    }
+
+    /// Takes events in until the future is done.
+    async fn meanwhile(
+        &mut self,
+        what: &'static str,
+        outcome: &mut Outcome,
+        done: impl Future<Output = ()>,
+    ) -> Result<(), Stuck> {
+        tokio::pin!(done);
+        loop {
+            let patience = self.seam.clone();
+            tokio::select! {
+                biased;
+                () = &mut done => return Ok(()),
+                event = self.events.recv() => match event {
+                    Some(event) => self.take_in(&event, outcome),
+                    None => return Err(Stuck::Silent(what)),
+                },
+                () = patience.sleep(PATIENCE) => return Err(Stuck::Silent(what)),
+            }
+        }
+    }
+
+    /// Takes events in until one fits.
+    async fn until(
+        &mut self,
+        what: &'static str,
+        outcome: &mut Outcome,
+        fits: impl Fn(&Event) -> bool,
+    ) -> Result<Event, Stuck> {
+        loop {
+            let next = self.seam.timeout(PATIENCE, self.events.recv()).await;
+            let Some(Some(event)) = next else { return Err(Stuck::Silent(what)) };
+            self.take_in(&event, outcome);
+            if fits(&event) {
+                return Ok(event);
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: &Event, outcome: &mut Outcome) {
+        // A killed manager's last words may still arrive.
+        let alive = self.managers.contains_key(&event.by);
+        match &event.what {
+            What::Leading(_) if alive => self.leader = Some((event.by.clone(), event.at)),
+            What::Lost(_) if self.leader.as_ref().is_some_and(|(name, _)| *name == event.by) => self.leader = None,
+            What::StandingBy if alive => self.standing_by = true,
+            What::Recovered { .. } => self.checkpointed = false,
+            What::Checkpointed { .. } => {
+                outcome.checkpoints += 1;
+                self.checkpointed |= alive;
+            }
+            _ => {}
+        }
+        if alive {
+            self.timeline.take_in(event);
+        }
+    }
+}
+
+/// `total * number / of`, without overflow.
+fn part(total: u64, number: u64, of: u64) -> u64 {
+    u64::try_from(u128::from(total) * u128::from(number) / u128::from(of.max(1))).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,139 @@
+//! What the demo shows while it runs, and what it says at the end.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use ha::seam::Moment;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::cluster::events::{Event, What};
+
+/// One leader killed and replaced.
+#[derive(Debug, Clone)]
+pub struct Failover {
+    /// From just before the kill to the acknowledgement of the next leader's publication.
+    pub failover: Duration,
+    /// From there to plan and checkpoint loaded and the first event processed.
+    pub recovery: Duration,
+    /// The checkpoint that was restored; `None` if the leader was killed before the first one.
+    pub restored_checkpoint: Option<u64>,
+}
+
+/// A progress bar, and a line for each thing that happens.
+#[derive(Debug)]
+pub struct Timeline {
+    bar: ProgressBar,
+    began: Moment,
+    checkpoints: u64,
+}
+
+impl Timeline {
+    /// A time line from now on. The bar is drawn on a terminal only.
+    ///
+    /// # Panics
+    /// Never: the template is fixed.
+    #[must_use]
+    pub fn new(records: u64, now: Moment) -> Self {
+        let target =
+            if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(records), target);
+        let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} events, {per_sec}, {msg}")
+            .expect("the template is fixed and well-formed");
+        bar.set_style(style);
+        Self { bar, began: now, checkpoints: 0 }
+    }
+
+    /// One line.
+    pub fn note(&mut self, at: Moment, who: &str, what: &str) {
+        let line = format!("{:>9.3} s  {who:<14}  {what}", at.since(self.began).as_secs_f64());
+        // A closed standard error does not stop the demo.
+        self.bar.suspend(|| drop(writeln!(io::stderr(), "{line}")));
+    }
+
+    /// What happened in the cluster.
+    pub fn take_in(&mut self, event: &Event) {
+        let text = match &event.what {
+            What::Checkpointed { id, events } => {
+                self.checkpoints += 1;
+                self.bar.set_position(*events);
+                self.bar.set_message(format!("checkpoint {id}"));
+                return;
+            }
+            What::StandingBy => "stands by".to_owned(),
+            What::Leading(token) => format!("leads, fencing token {token}"),
+            What::Lost(why) => format!("lost leadership: {why}"),
+            What::Accepted(job) => format!("accepted job {job}, its plan is stored"),
+            What::Recovered { checkpoint: Some(id), events } => {
+                format!("restored checkpoint {id}, goes on at event {events}")
+            }
+            What::Recovered { checkpoint: None, .. } => "no checkpoint yet, begins at the first event".to_owned(),
+            What::Finished(job) => format!("job {job} finished after {} checkpoints", self.checkpoints),
+            What::Failed(error) => format!("failed, goes on: {error}"),
+        };
+        self.note(event.at, &event.by, &text);
+    }
+
+    /// Removes the bar.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The outcome as one JSON object. Times in milliseconds.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The backend that leaders were elected on.
+    pub backend: String,
+    /// Events that were processed.
+    pub events: u64,
+    /// From the first leader to the end of the job, fail-overs included.
+    pub events_per_second: f64,
+    /// Checkpoints that were acknowledged.
+    pub checkpoints: u64,
+    /// How many leaders were killed and replaced.
+    pub failovers: usize,
+    /// For each, from the kill to the next leader's acknowledged publication.
+    pub failover_ms: Vec<f64>,
+    /// For each, from there to the first event processed.
+    pub recovery_ms: Vec<f64>,
+    /// For each, the checkpoint that was restored.
+    pub restored_checkpoint_ids: Vec<Option<u64>>,
+    /// Rows of the output that should be there and are not.
+    pub lost: u64,
+    /// Rows of the output that are there twice, or should not be there.
+    pub duplicated: u64,
+    /// Whether the output is exactly that of the independent computation.
+    pub verified: bool,
+}
+
+impl Report {
+    /// The outcome for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let list = |values: &[f64]| {
+            let texts: Vec<String> = values.iter().map(|value| format!("{value:.1}")).collect();
+            if texts.is_empty() { "-".to_owned() } else { texts.join(", ") }
+        };
+        let restored = self.restored_checkpoint_ids.iter().map(|id| id.map_or("none".into(), |id| id.to_string()));
+        let restored: Vec<String> = restored.collect();
+        let restored = if restored.is_empty() { "-".to_owned() } else { restored.join(", ") };
+        format!(
+            "events          {} ({:.0}/s)\ncheckpoints     {}\nfail-overs      {}\nfailover_ms     {}\n\
+             recovery_ms     {}\nrestored        {restored}\nlost            {}\nduplicated      {}\n{}",
+            self.events,
+            self.events_per_second,
+            self.checkpoints,
+            self.failovers,
+            list(&self.failover_ms),
+            list(&self.recovery_ms),
+            self.lost,
+            self.duplicated,
+            if self.verified {
+                "verified"
+            } else {
+                "NOT VERIFIED: the output differs from the independent computation"
+            },
+        )
+    }
+}

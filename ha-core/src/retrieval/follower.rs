@@ -157,7 +157,10 @@ impl Following {
         self.sender.send_modify(|view| {
             let since = match view.freshness {
                 Freshness::Stale { since, .. } => since,
-                Freshness::Unread | Freshness::Fresh => now,
+                Freshness::Fresh => now,
+                // Nothing was ever read: there is no view to believe in for a while, and no entries
+                // must not be taken for nobody who leads.
+                Freshness::Unread => Moment::ORIGIN,
             };
             view.freshness = Freshness::Stale { since, error };
         });

@@ -1,31 +1,61 @@
-//! Every deliberately broken backend is caught by the case that is meant for it.
+//! Every deliberately broken backend, and every service set up wrongly, is caught by the case that is meant for it.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of this test are test code too")]
+
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use ha_core::backend::{
+    Acquire, Backend, Change, Commit, Ended, Entry, Key, Latch, Mark, Outcome, Prefix, Profile, Scope, Session,
+    SessionOptions, Snapshot, Term,
+};
+use ha_core::seam::Deadline;
+use ha_core::state::StateStorage;
+use ha_core::{Error, HaServices, ServicesOptions};
 use ha_testkit::mutants::{CAN, Defect, ModelFactory};
-use ha_testkit::registry::Case;
-use ha_testkit::{backend, run};
+use ha_testkit::registry::{Case, Level};
+use ha_testkit::{
+    BackendFactory, Deployment, EmbeddedFactory, Missing, ServicesFactory, Store, async_trait, backend, run, services,
+};
 
 fn run_case(case: &Case, defect: Defect) -> run::Verdict {
+    if case.level == Level::Services {
+        let body = |cluster| services::body(case.name, cluster).expect("a case of the suite of the services");
+        return run::block_on(run::judge(case, &services::OnServices(ModelFactory::new(defect)), CAN, body));
+    }
     let body = |fixture| backend::body(case.name, fixture).expect("a case of the backend suite");
     run::block_on(run::judge(case, &run::OnBackend(ModelFactory::new(defect)), CAN, body))
 }
 
 /// The case must pass on the sound model, and fail on the broken one by saying `expected`.
 fn assert_caught(defect: Defect, id: &str, expected: &str) {
-    let cases = backend::cases();
+    let cases = [backend::cases(), services::cases()].concat();
     let case = cases.iter().find(|case| case.id() == id).expect("the case that is meant to catch it");
-    assert_eq!(run_case(case, Defect::None), run::Verdict::Passed, "{id} on the sound model");
-    let panic = match catch_unwind(AssertUnwindSafe(|| run_case(case, defect))) {
-        Ok(verdict) => panic!("mutant {defect:?} survived {id} {}: {verdict:?}", case.name),
+    let (sound, broken) = (|| run_case(case, Defect::None), || run_case(case, defect));
+    assert_caught_by(case, &format!("{defect:?}"), expected, sound, broken);
+}
+
+fn assert_caught_by(
+    case: &Case,
+    mutant: &str,
+    expected: &str,
+    sound: impl FnOnce() -> run::Verdict,
+    broken: impl FnOnce() -> run::Verdict,
+) {
+    let (id, name) = (case.id(), case.name);
+    assert_eq!(sound(), run::Verdict::Passed, "{id} on the sound model");
+    let panic = match catch_unwind(AssertUnwindSafe(broken)) {
+        Ok(verdict) => panic!("mutant {mutant} survived {id} {name}: {verdict:?}"),
         Err(panic) => panic,
     };
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     let text = text.unwrap_or("a panic without a text");
-    assert!(text.contains(expected), "mutant {defect:?} failed {id} for another reason: {text}");
+    assert!(text.contains(expected), "mutant {mutant} failed {id} for another reason: {text}");
     // Not by the macro: the test runner hides what that prints when a test passes.
-    let _ = writeln!(std::io::stdout(), "mutant {defect:?}: caught by {id} {}", case.name);
+    let _ = writeln!(std::io::stdout(), "mutant {mutant}: caught by {id} {name}");
 }
 
 macro_rules! mutants {
@@ -57,4 +87,169 @@ mutants! {
     release_by_anybody: ReleaseByAnybody "B-37" "the commit must be applied";
     latch_taken_again: LatchTakenAgain "B-34" "a session must not take a latch twice";
     foreign_edit_ignored: ForeignEditIgnored "B-59" "the leader must be fenced by the edit";
+    // The same defects, seen from the services: what the clauses are there for.
+    services_fence_ignored: FenceIgnored "X-01" "a deposed leader must be refused";
+    services_fence_ignored_between_check_and_write: FenceIgnored "X-02" "a deposed leader must be refused";
+    services_fence_ignored_late: FenceIgnored "X-03" "has arrived late";
+    services_fence_ignored_discards: FenceIgnored "CP-22" "a deposed leader must be refused";
+    services_epoch_restarts: EpochRestartsAfterRelease "X-04" "after";
+}
+
+/// Services that are set up wrongly over a sound backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// What a process follows never changes again after its first look.
+    DeafForEver,
+    /// The cluster's id is left out.
+    OneClusterForAll,
+    /// A session is never renewed, and nobody looks at its deadline.
+    BlindToItsDeadline,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Faulted(Fault);
+
+struct Wrong(Arc<dyn Store>, Fault);
+
+#[async_trait]
+impl ServicesFactory for Faulted {
+    async fn open(&self) -> Result<Arc<dyn Deployment>, Missing> {
+        let store = BackendFactory::open(&EmbeddedFactory::new()).await?;
+        Ok(Arc::new(Wrong(store, self.0)))
+    }
+}
+
+impl Deployment for Wrong {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0)
+    }
+
+    fn start(
+        &self,
+        backend: Arc<dyn Backend>,
+        storage: StateStorage,
+        options: &ServicesOptions,
+    ) -> Result<HaServices, Error> {
+        let mut options = options.clone();
+        if self.1 == Fault::OneClusterForAll {
+            options.cluster_id = "default".into();
+        }
+        let backend = match self.1 {
+            Fault::None | Fault::OneClusterForAll => backend,
+            fault => Arc::new(Misled { inner: backend, fault, seen: Mutex::default() }),
+        };
+        HaServices::new(backend, storage, &options, self.0.seam())
+    }
+}
+
+/// A handle that misleads the services.
+#[derive(Debug)]
+struct Misled {
+    inner: Arc<dyn Backend>,
+    fault: Fault,
+    seen: Mutex<BTreeMap<Prefix, Snapshot>>,
+}
+
+#[async_trait]
+impl Backend for Misled {
+    fn profile(&self) -> Profile {
+        self.inner.profile()
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        self.inner.read(key).await
+    }
+
+    async fn list(&self, below: &Prefix) -> Result<Snapshot, Error> {
+        let known = self.seen.lock().unwrap().get(below).cloned();
+        if let Some(known) = known.filter(|_| self.fault == Fault::DeafForEver) {
+            return Ok(known);
+        }
+        let snapshot = self.inner.list(below).await?;
+        self.seen.lock().unwrap().insert(below.clone(), snapshot.clone());
+        Ok(snapshot)
+    }
+
+    async fn changed(&self, scope: &Scope, seen: &Mark) -> Result<Change, Error> {
+        match (self.fault, scope) {
+            (Fault::DeafForEver, Scope::Below(below)) if *seen == Mark::UNSEEN => {
+                Ok(Change::Snapshot(self.list(below).await?))
+            }
+            (Fault::DeafForEver, _) => std::future::pending().await,
+            _ => self.inner.changed(scope, seen).await,
+        }
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
+        self.inner.commit(commit).await
+    }
+
+    async fn open_session(&self, options: &SessionOptions) -> Result<Box<dyn Session>, Error> {
+        let session = self.inner.open_session(options).await?;
+        Ok(if self.fault == Fault::BlindToItsDeadline { Box::new(Blind(session)) } else { session })
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.inner.close().await
+    }
+}
+
+#[derive(Debug)]
+struct Blind(Box<dyn Session>);
+
+#[async_trait]
+impl Session for Blind {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    async fn try_acquire(&self, latch: &Latch, holder: Bytes, over: Option<&Term>) -> Result<Acquire, Error> {
+        self.0.try_acquire(latch, holder, over).await
+    }
+
+    async fn release(&self, latch: &Latch) -> Result<(), Error> {
+        self.0.release(latch).await
+    }
+
+    fn valid_until(&self) -> Deadline {
+        Deadline::NEVER
+    }
+
+    async fn ended(&self) -> Ended {
+        std::future::pending().await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.0.close().await
+    }
+}
+
+fn assert_fault_caught(fault: Fault, id: &str, expected: &str) {
+    let cases = services::cases();
+    let case = cases.iter().find(|case| case.id() == id).expect("the case that is meant to catch it");
+    let run_case = |fault| {
+        let body = |cluster| services::body(case.name, cluster).expect("a case of the suite of the services");
+        run::block_on(run::judge(case, &services::OnServices(Faulted(fault)), CAN, body))
+    };
+    assert_caught_by(case, &format!("{fault:?}"), expected, || run_case(Fault::None), || run_case(fault));
+}
+
+mod faults {
+    use super::{Fault, assert_fault_caught};
+
+    #[test]
+    fn a_process_that_is_deaf_for_ever() {
+        assert_fault_caught(Fault::DeafForEver, "LR-01", "in vain");
+    }
+
+    #[test]
+    fn one_cluster_for_all() {
+        assert_fault_caught(Fault::OneClusterForAll, "X-25", "in vain");
+    }
+
+    #[test]
+    fn a_process_that_does_not_look_at_its_deadline() {
+        assert_fault_caught(Fault::BlindToItsDeadline, "X-06", "two leaders at one instant");
+    }
 }

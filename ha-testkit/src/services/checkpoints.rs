@@ -244,7 +244,7 @@ pub async fn cp_17_nothing_is_added_after_shutdown(c: Cluster) {
     for status in [JobStatus::Finished, JobStatus::Suspended, JobStatus::Failed, JobStatus::Canceled] {
         let store = recovered(&leadership, 2).await;
         store.shutdown(status).await.unwrap();
-        assert_kind(ErrorKind::IllegalState, add(&store, checkpoint(1)).await);
+        assert_kind(ErrorKind::Closed, add(&store, checkpoint(1)).await);
         c.until_states(0).await;
     }
 }

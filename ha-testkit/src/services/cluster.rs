@@ -180,8 +180,12 @@ impl Cluster {
         let entries = entries.into_iter().map(|e| (e.key.to_string(), e.value, e.revision.native())).collect();
         let mut states = Vec::new();
         for path in self.states().await {
-            let got = self.states.get(&Path::from(path.as_str())).await.expect("a state");
-            states.push((path, got.bytes().await.expect("its bytes")));
+            match self.states.get(&Path::from(path.as_str())).await {
+                Ok(got) => states.push((path, got.bytes().await.expect("its bytes"))),
+                // Deleted since it was listed.
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => panic!("state {path}: {error}"),
+            }
         }
         (entries, states)
     }

@@ -138,10 +138,6 @@ pub async fn x_01_a_frozen_leader_changes_nothing_after_a_take_over(c: Cluster) 
         assert_deposed(&format!("{change:?}"), old.make(change).await);
         unchanged(&c, &format!("{change:?}"), &before).await;
         assert!(!old.leadership.is_valid(), "the refusal has told it");
-        for change in ALL {
-            assert_deposed(&format!("{change:?}, after it knows"), old.make(change).await);
-        }
-        unchanged(&c, "after it knows", &before).await;
         drop((process, old));
         cleared(&c, &successor, new).await;
     }
@@ -188,7 +184,7 @@ pub async fn x_03_what_is_delivered_late_changes_nothing(c: Cluster) {
         let before = c.everything().await;
         let delivered = c.in_time("the late request arrives", process.plan.deliver_late()).await;
         assert!(!delivered.is_empty());
-        assert_eq!(c.everything().await, before, "{change:?}: {delivered:?}");
+        assert_eq!(c.everything().await, before, "{change:?} has arrived late: {delivered:?}");
         drop((process, old));
         cleared(&c, &successor, new).await;
     }
@@ -280,6 +276,8 @@ pub async fn x_05_no_two_lead_at_one_instant(c: Cluster) {
                 };
                 {
                     let mut grants = grants.lock().expect("no holder panics");
+                    // Who let go and comes back at once may be handed the term that nobody has taken since.
+                    grants.retain(|grant| grant != leadership.grant());
                     let valid: Vec<_> = grants.iter().filter(|grant| grant.is_valid()).map(|g| g.epoch()).collect();
                     assert!(!leadership.is_valid() || valid.is_empty(), "{valid:?} beside {}", leadership.token());
                     grants.push(leadership.grant().clone());

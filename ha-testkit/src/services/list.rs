@@ -272,6 +272,8 @@ macro_rules! services_cases {
                 "A contender that panics disturbs nobody.";
             trouble::x_13_a_lost_answer_of_any_call_is_found_out []
                 "A lost answer of any call is found out.";
+            trouble::x_16_lost_wake_ups_cost_time_alone []
+                "Watches that never answer cost time, and nothing else: leaders change, and are found.";
             trouble::x_20_a_hundred_contenders_cost_little []
                 "A hundred contenders cost little.";
             trouble::x_21_what_is_too_large_is_refused_before_anything_is_written []

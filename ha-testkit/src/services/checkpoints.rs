@@ -104,6 +104,16 @@ pub async fn cp_03_more_than_the_quota_discards_the_oldest(c: Cluster) {
     assert_eq!((discarded.ids(), c.states().await.len()), (vec![1, 2], 2));
 }
 
+pub async fn sh_03_what_exists_is_not_added_again(c: Cluster) {
+    let (_one, leadership) = c.leader("one").await;
+    let (store, beside) = (recovered(&leadership, 2).await, recovered(&leadership, 2).await);
+    add(&store, checkpoint(1)).await.unwrap();
+    let before = c.everything().await;
+    assert_kind(ErrorKind::AlreadyExists, add(&store, checkpoint(1)).await);
+    assert_kind(ErrorKind::AlreadyExists, add(&beside, checkpoint(1)).await);
+    c.eventually("nothing has changed", || async { c.everything().await == before }).await;
+}
+
 pub async fn cp_04_an_empty_store_is_empty(c: Cluster) {
     let (_one, leadership) = c.leader("one").await;
     let store = recovered(&leadership, 1).await;

@@ -11,7 +11,7 @@ macro_rules! services_cases {
             election::le_02_a_component_takes_part_once []
                 "A component takes part once.";
             election::le_03_closing_while_granted_does_not_hang []
-                "Closing while granted does not hang.";
+                "Closing at any moment between registering and the grant returns, with a legal order of calls.";
             election::le_04_the_store_is_contacted_by_the_first_contender []
                 "The store is contacted by the first contender.";
             election::le_05_a_closed_service_refuses_new_elections []
@@ -128,6 +128,8 @@ macro_rules! services_cases {
                 "Many subscribers share one watch.";
             states::sh_02_after_an_unknown_add_nothing_is_deleted []
                 "After an unknown add nothing is deleted.";
+            checkpoints::sh_03_what_exists_is_not_added_again []
+                "Adding what exists is refused, leaves no state behind, and deletes none.";
             states::sh_04_a_lost_answer_that_is_found_out_is_success []
                 "A lost answer that is found out is success.";
             states::sh_05_after_a_definite_failure_the_new_state_is_deleted []
@@ -253,15 +255,15 @@ macro_rules! services_cases {
             plans::ep_25_names_and_keys_belong_together []
                 "Names and keys belong together.";
             deposed::x_01_a_frozen_leader_changes_nothing_after_a_take_over []
-                "A frozen leader changes nothing after a take over.";
+                "Every call of a leader that does not know that it is over is refused, and its successor's data stays as it was, byte for byte.";
             deposed::x_02_frozen_between_check_and_write_it_changes_nothing []
-                "Frozen between check and write it changes nothing.";
+                "The same if it was frozen after all its checks, just before the request left.";
             deposed::x_03_what_is_delivered_late_changes_nothing []
-                "What is delivered late changes nothing.";
+                "The same if the request left in time, and arrived after the successor's first writes.";
             deposed::x_04_tokens_grow_over_all_processes []
                 "Tokens grow over all processes.";
             deposed::x_05_no_two_lead_at_one_instant []
-                "No two lead at one instant.";
+                "At the instant at which one leadership begins no other is valid, over resignations, drops and read failures.";
             deposed::x_06_a_silent_leader_stops_before_another_can_begin [Freeze]
                 "A silent leader stops before another can begin.";
             trouble::x_08_a_callback_that_never_returns_does_not_weaken_the_fence []
@@ -294,10 +296,10 @@ macro_rules! services_cases {
                 "An old version does not replace a plan that was made anew.";
             trouble::x_35_closing_or_dropping_at_any_point_leaves_nothing []
                 "Closing or dropping at any point leaves nothing.";
-            trouble::x_36_dropped_calls_leave_the_rules_intact []
-                "Dropped calls leave the rules intact.";
             retrieval::x_40_a_retrieval_never_goes_back []
                 "A retrieval never goes back.";
+            trouble::x_41_dropped_calls_leave_the_rules_intact []
+                "Dropped calls leave the rules intact.";
         }
     };
 }

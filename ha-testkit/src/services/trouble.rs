@@ -366,7 +366,7 @@ pub async fn x_35_closing_or_dropping_at_any_point_leaves_nothing(c: Cluster) {
     assert!(leadership.is_valid(), "nobody holds the latch behind our back");
 }
 
-pub async fn x_36_dropped_calls_leave_the_rules_intact(c: Cluster) {
+pub async fn x_41_dropped_calls_leave_the_rules_intact(c: Cluster) {
     let (process, leadership) = c.leader("one").await;
     let (plans, _) = started(&leadership).await;
     let (counter, checkpoints) = (counter(&leadership).await, recovered(&leadership, 2).await);

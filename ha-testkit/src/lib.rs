@@ -35,7 +35,13 @@
 //! that needs a [`Capability`] which is not declared prints `SKIPPED` with the reason; if a server
 //! is [`Missing`], it is skipped visibly here and fails where `CI` is set.
 //!
+//! A factory of backends is a [`ServicesFactory`] as well: in another file, the same words after
+//! [`services_conformance!`] run the services of the library over your backend, case by case.
+//!
 //! # What else is here
+//! * [`services`]: several processes on one namespace, each with services of its own, and a
+//!   [`Line`](services::Line) between each and the store that holds up, refuses, and lets a process
+//!   grow old without knowing.
 //! * [`faults`]: a wrapper that delays, loses, doubles and holds back calls, by plan or by seed.
 //! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
 //!   so that a green suite means something.

@@ -41,6 +41,13 @@ pub const PLACES: &[Place] = &[
         because: "memory does not survive a restart, and the model wakes every watcher instead of keeping a list of them",
     },
     embedded("conformance::embedded", "ha-embedded/tests/services.rs", Level::Services),
+    Place {
+        module: "conformance::model",
+        file: "ha-testkit/tests/services.rs",
+        level: Level::Services,
+        can: &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop],
+        because: "memory does not survive a restart, and the model wakes every watcher instead of keeping a list of them",
+    },
     embedded("resolution::embedded", RESOLUTION_FILE, Level::Resolution),
     embedded("resolution::embedded_chroot", RESOLUTION_FILE, Level::Resolution),
 ];

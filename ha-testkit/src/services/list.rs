@@ -30,11 +30,11 @@ macro_rules! services_cases {
                 "A service with contenders is not closed.";
             election::le_12_closing_while_leading_withdraws []
                 "Closing while leading withdraws.";
-            election::le_13_overwritten_and_removed_information_is_restored [Tamper]
+            information::le_13_overwritten_and_removed_information_is_restored [Tamper]
                 "Overwritten and removed information is restored.";
-            election::le_14_only_what_is_wrong_is_restored [Tamper]
+            information::le_14_only_what_is_wrong_is_restored [Tamper]
                 "Only what is wrong is restored.";
-            election::le_15_components_of_others_are_not_touched [Tamper]
+            information::le_15_components_of_others_are_not_touched [Tamper]
                 "Components of others are not touched.";
             election::le_16_nobody_leads_before_being_granted []
                 "Nobody leads before being granted.";
@@ -46,11 +46,11 @@ macro_rules! services_cases {
                 "An old id is worth nothing in a new term.";
             election::le_20_who_has_closed_does_not_lead []
                 "Who has closed does not lead.";
-            election::le_21_who_does_not_lead_restores_nothing [Tamper]
+            information::le_21_who_does_not_lead_restores_nothing [Tamper]
                 "Who does not lead restores nothing.";
             election::le_22_a_closed_contender_hears_of_no_grant []
                 "A closed contender hears of no grant.";
-            election::le_23_what_is_closed_is_not_restored_and_the_rest_is [Tamper]
+            information::le_23_what_is_closed_is_not_restored_and_the_rest_is [Tamper]
                 "What is closed is not restored and the rest is.";
             election::le_25_closing_revokes_before_it_returns []
                 "Closing revokes before it returns.";
@@ -62,7 +62,7 @@ macro_rules! services_cases {
                 "An error that lasts reaches every contender.";
             election::le_29_an_error_after_close_reaches_nobody_who_left []
                 "An error after close reaches nobody who left.";
-            election::le_30_a_blocked_contender_does_not_hold_up_restorations [Tamper]
+            information::le_30_a_blocked_contender_does_not_hold_up_restorations [Tamper]
                 "A blocked contender does not hold up restorations.";
             election::le_32_a_blocked_contender_does_not_hold_up_the_others []
                 "A blocked contender does not hold up the others.";
@@ -266,11 +266,11 @@ macro_rules! services_cases {
                 "At the instant at which one leadership begins no other is valid, over resignations, drops and read failures.";
             deposed::x_06_a_silent_leader_stops_before_another_can_begin [Freeze]
                 "A silent leader stops before another can begin.";
-            trouble::x_08_a_callback_that_never_returns_does_not_weaken_the_fence []
+            endings::x_08_a_callback_that_never_returns_does_not_weaken_the_fence []
                 "A callback that never returns does not weaken the fence.";
-            trouble::x_09_terms_faster_than_callbacks_are_skipped_not_mixed []
+            endings::x_09_terms_faster_than_callbacks_are_skipped_not_mixed []
                 "Terms faster than callbacks are skipped not mixed.";
-            trouble::x_10_a_contender_that_panics_disturbs_nobody []
+            endings::x_10_a_contender_that_panics_disturbs_nobody []
                 "A contender that panics disturbs nobody.";
             trouble::x_13_a_lost_answer_of_any_call_is_found_out []
                 "A lost answer of any call is found out.";
@@ -294,11 +294,11 @@ macro_rules! services_cases {
                 "Two processes with one name are two.";
             trouble::x_32_an_old_version_does_not_replace_a_plan_that_was_made_anew []
                 "An old version does not replace a plan that was made anew.";
-            trouble::x_35_closing_or_dropping_at_any_point_leaves_nothing []
+            endings::x_35_closing_or_dropping_at_any_point_leaves_nothing []
                 "Closing or dropping at any point leaves nothing.";
             retrieval::x_40_a_retrieval_never_goes_back []
                 "A retrieval never goes back.";
-            trouble::x_41_dropped_calls_leave_the_rules_intact []
+            endings::x_41_dropped_calls_leave_the_rules_intact []
                 "Dropped calls leave the rules intact.";
         }
     };

@@ -25,6 +25,12 @@ pub mod driver;
 pub mod election;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod endings;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod information;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod plans;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]

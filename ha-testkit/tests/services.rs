@@ -1,0 +1,9 @@
+//! The services on the model that carries the mutants: a second backend that nobody wrote them for.
+
+use ha_testkit::mutants::{Defect, ModelFactory};
+use ha_testkit::services_conformance;
+
+services_conformance! {
+    model, ModelFactory::new(Defect::None),
+        can: [Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop];
+}

@@ -17,8 +17,11 @@ use ha_core::{ComponentId, Error, ErrorKind, HaServices, HighAvailabilityService
 use ha_embedded::Embedded;
 use uuid::Uuid;
 
+/// Long enough that a machine that stalls for a second takes nobody's leadership away.
+const SILENCE: Duration = Duration::from_millis(1500);
+
 fn services(store: &Embedded, seam: &Seam, label: &str) -> HaServices {
-    let session = SessionOptions { silence: Duration::from_millis(600), label: label.into() };
+    let session = SessionOptions { silence: SILENCE, label: label.into() };
     let options = ServicesOptions { session, ..ServicesOptions::default() };
     let storage = StateStorage::open("memory://", seam.clone()).unwrap();
     HaServices::new(Arc::new(store.connect()), storage, &options, seam.clone()).unwrap()
@@ -279,6 +282,6 @@ async fn a_leader_is_shown_with_its_age_while_the_store_is_away_and_not_for_long
     within(&seam, "the view ages", aged).await;
     let unknown = async { while watch.changed().await != LeaderView::Unknown {} };
     within(&seam, "the view is unknown in the end", unknown).await;
-    assert!(watch.age() >= Duration::from_millis(600), "not before one silence: {:?}", watch.age());
+    assert!(watch.age() >= SILENCE, "not before one silence: {:?}", watch.age());
     assert!(leadership.is_valid(), "the leader itself is not concerned");
 }

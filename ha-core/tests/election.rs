@@ -17,8 +17,11 @@ use ha_core::{ComponentId, Error, ErrorKind, HaServices, HighAvailabilityService
 use ha_embedded::Embedded;
 use uuid::Uuid;
 
+/// Long enough that a machine that stalls for a second takes nobody's leadership away.
+const SILENCE: Duration = Duration::from_millis(1500);
+
 fn services(store: &Embedded, seam: &Seam, label: &str) -> HaServices {
-    let session = SessionOptions { silence: Duration::from_millis(600), label: label.into() };
+    let session = SessionOptions { silence: SILENCE, label: label.into() };
     let options = ServicesOptions { session, ..ServicesOptions::default() };
     let storage = StateStorage::open("memory://", seam.clone()).unwrap();
     HaServices::new(Arc::new(store.connect()), storage, &options, seam.clone()).unwrap()
@@ -256,4 +259,29 @@ async fn closed_services_end_leadership_and_refuse_everything_after() {
     assert_eq!(within(&seam, "refuses", election.campaign()).await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(one.dispatcher_leader_election().unwrap_err().kind(), ErrorKind::Closed);
     one.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_leader_is_shown_with_its_age_while_the_store_is_away_and_not_for_longer_than_it_could_last() {
+    // Fails if an unreachable store leaves a leader on show for ever, or takes it away at once.
+    let (store, seam) = store();
+    let leading = services(&store, &seam, "leading");
+    let leadership = within(&seam, "wins", leading.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
+    leadership.publish("one:1").await.unwrap();
+    let observing = services(&store, &seam, "observing");
+    let mut watch = observing.dispatcher_leader_retriever().unwrap().watch();
+    within(&seam, "leader seen", watch.leader()).await;
+    assert_eq!(watch.age(), Duration::ZERO);
+
+    observing.close().await.unwrap();
+    let aged = async {
+        while watch.age().is_zero() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(&seam, "the view ages", aged).await;
+    let unknown = async { while watch.changed().await != LeaderView::Unknown {} };
+    within(&seam, "the view is unknown in the end", unknown).await;
+    assert!(watch.age() >= SILENCE, "not before one silence: {:?}", watch.age());
+    assert!(leadership.is_valid(), "the leader itself is not concerned");
 }

@@ -225,7 +225,7 @@ fn a_contender_started_outside_of_a_runtime_cannot_starve_the_renewals_by_blocki
         until(&seam, "granted", || contender.granted.load(Ordering::SeqCst)).await;
         let session = holder(&store);
         // Three times the silence: without renewals the session is over long before.
-        seam.sleep(Duration::from_millis(1800)).await;
+        seam.sleep(rigged::SILENCE * 3).await;
         let alive = store.sessions().into_iter().any(|s| s.id == session);
         contender.go.store(true, Ordering::SeqCst);
         assert!(alive, "the session expired because a contender blocked");
@@ -264,7 +264,7 @@ async fn leaving_does_not_wait_for_a_runner_that_is_gone() {
     tokio::pin!(resigning);
     assert!(seam.timeout(Duration::from_millis(50), &mut resigning).await.is_none());
     drop(one);
-    let prompt = seam.timeout(Duration::from_millis(1500), resigning).await;
+    let prompt = seam.timeout(Duration::from_millis(3000), resigning).await;
     assert!(prompt.is_some(), "the service is gone, and resigning still waits");
 }
 
@@ -280,7 +280,7 @@ async fn closing_many_latches_that_cannot_be_released_takes_no_longer_than_closi
         kept.push(within(&seam, "wins", election.campaign()).await.unwrap());
     }
     rig.hang_release.store(true, Ordering::SeqCst);
-    assert!(seam.timeout(Duration::from_secs(6), one.close()).await.is_some(), "closing is not bounded");
+    assert!(seam.timeout(Duration::from_secs(15), one.close()).await.is_some(), "six latches one after the other");
 }
 
 #[tokio::test]
@@ -369,7 +369,7 @@ async fn restored(store: &ha_embedded::Embedded, seam: &ha_core::seam::Seam, key
             seam.sleep(Duration::from_millis(5)).await;
         }
     };
-    seam.timeout(Duration::from_secs(3), poll).await.is_some()
+    seam.timeout(Duration::from_secs(5), poll).await.is_some()
 }
 
 #[tokio::test]
@@ -426,8 +426,16 @@ async fn an_attempt_that_arrives_after_its_campaign_was_dropped_does_not_keep_th
     let main = within(&seam, "wins", one.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
     rig.hang_acquire.store(true, Ordering::SeqCst);
     let election = one.leader_election_on(&shard, ComponentId::dispatcher()).unwrap();
-    assert!(seam.timeout(Duration::from_millis(100), election.campaign()).await.is_none());
-    seam.sleep(Duration::from_millis(100)).await;
+    {
+        let campaign = election.campaign();
+        tokio::pin!(campaign);
+        let attempted = until(&seam, "attempted", || !rig.late_acquires.lock().unwrap().is_empty());
+        tokio::select! {
+            biased;
+            _ = &mut campaign => panic!("the attempt hangs, and the campaign has won"),
+            () = attempted => {}
+        }
+    }
     let late = std::mem::take(&mut *rig.late_acquires.lock().unwrap());
     assert_eq!(late.len(), 1);
     for (session, latch) in late {

@@ -1,10 +1,11 @@
 //! What the demo shows while it runs, and what it says at the end.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use ha::seam::Moment;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use crate::cluster::events::{Event, What};
@@ -38,8 +39,12 @@ impl Timeline {
         let target =
             if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(records), target);
-        let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} events, {per_sec}, {msg}")
-            .expect("the template is fixed and well-formed");
+        let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} events, {rate}, {msg}")
+            .expect("the template is fixed and well-formed")
+            .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // What cannot be written is not shown.
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            });
         bar.set_style(style);
         Self { bar, began: now, checkpoints: 0 }
     }

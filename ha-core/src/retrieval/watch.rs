@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::follower::{Follower, View};
+use super::follower::{Follower, Freshness, View};
 use super::view::{self, LeaderView};
 use crate::Error;
 use crate::backend::{Key, Latch};
@@ -57,6 +57,16 @@ impl LeaderWatch {
     pub fn view(&mut self) -> LeaderView {
         self.look();
         self.shown.clone()
+    }
+
+    /// For how long the store has not confirmed the view: zero while the watch on it stands. A leader
+    /// is still shown while this is less than one silence time-out; after that the view is unknown.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        match self.views.borrow().freshness {
+            Freshness::Stale { since, .. } => self.seam.now().since(since),
+            Freshness::Unread | Freshness::Fresh => Duration::ZERO,
+        }
     }
 
     /// What keeps the view from being better, if something does: the store cannot be reached, or

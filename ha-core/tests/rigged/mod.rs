@@ -169,8 +169,11 @@ impl Session for RiggedSession {
     }
 }
 
+/// Long enough that a machine that stalls for a second takes nobody's leadership away.
+pub(crate) const SILENCE: Duration = Duration::from_millis(1500);
+
 pub(crate) fn options(label: &str) -> ServicesOptions {
-    let session = SessionOptions { silence: Duration::from_millis(600), label: label.into() };
+    let session = SessionOptions { silence: SILENCE, label: label.into() };
     ServicesOptions { session, ..ServicesOptions::default() }
 }
 
@@ -189,9 +192,9 @@ pub(crate) fn store() -> (Embedded, Seam) {
 }
 
 pub(crate) async fn within<T>(seam: &Seam, what: &str, future: impl Future<Output = T>) -> T {
-    match seam.timeout(Duration::from_secs(5), future).await {
+    match seam.timeout(Duration::from_secs(30), future).await {
         Some(value) => value,
-        None => panic!("not within 5 s: {what}"),
+        None => panic!("not within 30 s: {what}"),
     }
 }
 

@@ -59,13 +59,15 @@ impl LeaderWatch {
         self.shown.clone()
     }
 
-    /// For how long the store has not confirmed the view: zero while the watch on it stands. A leader
-    /// is still shown while this is less than one silence time-out; after that the view is unknown.
+    /// For how long the store has not confirmed the view: zero while the watch on it stands, and
+    /// [`Duration::MAX`] if it was never read. A leader is still shown while this is less than one
+    /// silence time-out; after that the view is unknown.
     #[must_use]
     pub fn age(&self) -> Duration {
         match self.views.borrow().freshness {
+            Freshness::Unread | Freshness::Stale { since: Moment::ORIGIN, .. } => Duration::MAX,
             Freshness::Stale { since, .. } => self.seam.now().since(since),
-            Freshness::Unread | Freshness::Fresh => Duration::ZERO,
+            Freshness::Fresh => Duration::ZERO,
         }
     }
 

@@ -185,6 +185,7 @@ impl DefaultCheckpointIdCounter {
     async fn remove(&self) -> Result<(), Error> {
         // Taken first, so that a deposed leader is told so even if there is nothing to remove.
         let mut draft = self.writer.draft()?;
+        self.writer.bar_late_creations(&draft, |key| *key == self.key).await?;
         let mut found = self.writer.backend().read(&self.key).await?;
         for _ in 0..CONFLICTS_MAX {
             let Some(entry) = found else { return Ok(()) };

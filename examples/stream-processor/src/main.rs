@@ -46,6 +46,7 @@ fn main() -> ExitCode {
                 Failure::Engine(error) => (1, error.to_string()),
                 Failure::Ha(error) => (2, error.to_string()),
                 Failure::Stuck(Stuck::Failed(error)) => (1, error.to_string()),
+                Failure::Stuck(Stuck::Failing(why)) => (1, format!("the job fails again and again: {why}")),
                 Failure::Stuck(Stuck::Silent(what)) => {
                     (1, format!("nothing happened for too long while waiting for {what}"))
                 }

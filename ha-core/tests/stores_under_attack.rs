@@ -206,3 +206,64 @@ async fn a_pointer_with_any_bit_flipped_panics_nobody_deletes_nothing_and_is_nev
     rig.tamper(&key, Some(std::str::from_utf8(&good).unwrap()));
     assert_eq!(checkpoints(&rig, leader.writer.clone(), 2).await.get_latest_checkpoint_id().await.unwrap(), 1);
 }
+
+/// Drops every call after each number of polls: what was acknowledged before is found, every pointer leads to state.
+#[tokio::test]
+async fn a_plan_call_dropped_at_any_poll_leaves_a_plan_that_can_be_read_and_replaced() {
+    for polls in 0..12 {
+        let rig = Rig::new();
+        let leader = rig.lead().await;
+        let store = DefaultExecutionPlanStore::new(leader.writer.clone(), rig.storage.clone());
+        store.start(Arc::new(Deaf)).await.unwrap();
+        let plan = |text: &'static str| ExecutionPlan::new(job("job"), text.into());
+        store.put_execution_plan(&plan("one")).await.unwrap();
+        drop_after(polls, store.put_execution_plan(&plan("two"))).await;
+        drop_after(polls, store.put_job_resource_requirements(&job("job"), serde_json::json!({"n": 1}))).await;
+        drop_after(polls, store.recover_execution_plan(&job("job"))).await;
+        let found = store.recover_execution_plan(&job("job")).await.unwrap().unwrap().plan;
+        assert!(found == "one" || found == "two", "{found:?}");
+        store.put_execution_plan(&plan("three")).await.unwrap();
+        store.discards_settled().await;
+        assert_eq!(store.recover_execution_plan(&job("job")).await.unwrap().unwrap().plan, "three");
+        drop_after(polls, store.global_cleanup(&job("job"))).await;
+        store.global_cleanup(&job("job")).await.unwrap();
+        assert_eq!(rig.keys("execution-plans").await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn an_add_dropped_at_any_poll_leaves_checkpoints_that_can_be_recovered() {
+    for polls in 0..12 {
+        let rig = Rig::new();
+        let leader = rig.lead().await;
+        let store = checkpoints(&rig, leader.writer.clone(), 1).await;
+        store.add_checkpoint_and_subsume_oldest_one(checkpoint(1)).await.unwrap();
+        drop_after(polls, store.add_checkpoint_and_subsume_oldest_one(checkpoint(2))).await;
+        store.discards_settled().await;
+        let recovered = checkpoints(&rig, leader.writer.clone(), 1).await;
+        let found = recovered.get_latest_checkpoint_id().await.unwrap();
+        assert_eq!(store.get_latest_checkpoint_id().await.unwrap(), found, "memory and store differ");
+        // Another instance of the same leadership goes on; the first one must not lose what it added.
+        recovered.add_checkpoint_and_subsume_oldest_one(checkpoint(5)).await.unwrap();
+        store.add_checkpoint_and_subsume_oldest_one(checkpoint(6)).await.unwrap();
+        store.discards_settled().await;
+        recovered.discards_settled().await;
+        let latest = checkpoints(&rig, leader.writer.clone(), 1).await.get_all_checkpoints().await.unwrap();
+        assert_eq!(latest.iter().map(|checkpoint| checkpoint.id).collect::<Vec<_>>(), [5, 6]);
+        drop_after(polls, store.shutdown(JobStatus::Finished)).await;
+        store.shutdown(JobStatus::Finished).await.unwrap();
+        assert_eq!(rig.keys("jobs/job/checkpoints").await, Vec::<String>::new());
+    }
+}
+
+/// Polls a future that often, letting others run in between, and drops it.
+async fn drop_after<F: Future>(polls: usize, future: F) {
+    let mut future = std::pin::pin!(future);
+    for _ in 0..polls {
+        let polled = std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context))).await;
+        if polled.is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}

@@ -51,3 +51,14 @@ async fn an_input_that_vanishes_before_a_recovery_ends_the_program_with_a_failur
     std::fs::remove_file(&input).unwrap();
     assert_eq!(ended_well(child).await, Some(false), "it must end, and not with success");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_input_that_is_no_regular_file_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pipe, output) = (directory.path().join("pipe"), directory.path().join("output"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there").success());
+    for input in [pipe.to_str().unwrap(), directory.path().to_str().unwrap(), "/dev/zero"] {
+        assert_eq!(ended_well(start(&["--input", input], &output)).await, Some(false), "{input}");
+    }
+}

@@ -113,6 +113,19 @@ impl Writer {
         })
     }
 
+    /// As [`Committer::bar_late_creations`], under the leadership of that draft. An administration
+    /// tool has no barrier; see [`Authority::UnfencedAdministration`].
+    pub(crate) async fn bar_late_creations(&self, draft: &Draft, concerns: impl Fn(&Key) -> bool) -> Result<(), Error> {
+        let Some(fence) = &draft.commit.guard else { return Ok(()) };
+        let barred = self.committer.bar_late_creations(fence, concerns).await;
+        if let (Err(error), Some(grant)) = (&barred, &draft.grant)
+            && error.kind() == ErrorKind::Fenced
+        {
+            grant.end(LossReason::Fenced);
+        }
+        barred
+    }
+
     /// Sends a draft and finds out what became of it.
     ///
     /// # Errors

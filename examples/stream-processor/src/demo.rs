@@ -22,6 +22,8 @@ use crate::report::{Failover, Timeline};
 const EVENTS: usize = 1024;
 /// How long nothing may happen before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How many failures in a row, without a checkpoint between them, are taken for one that no retry mends.
+const FAILURES_MAX: u32 = 10;
 /// About so many checkpoints are taken over the whole stream.
 const CHECKPOINTS: u64 = 40;
 
@@ -56,6 +58,8 @@ pub enum Stuck {
     Failed(Failure),
     /// Nothing happened for two minutes while this was awaited.
     Silent(&'static str),
+    /// The job fails again and again, for this reason at last.
+    Failing(String),
 }
 
 impl From<Failure> for Stuck {
@@ -94,6 +98,7 @@ impl Demo<'_> {
             leader: None,
             standing_by: false,
             checkpointed: false,
+            failures: 0,
             timeline,
         };
         director.start_manager()?;
@@ -115,6 +120,8 @@ struct Director<'a> {
     standing_by: bool,
     /// Whether a checkpoint was taken since the leader recovered.
     checkpointed: bool,
+    /// Failures since the last checkpoint.
+    failures: u32,
     timeline: &'a mut Timeline,
 }
 
@@ -206,7 +213,7 @@ impl Director<'_> {
                 biased;
                 () = &mut done => return Ok(()),
                 event = self.events.recv() => match event {
-                    Some(event) => self.take_in(&event, outcome),
+                    Some(event) => self.take_in(&event, outcome)?,
                     None => return Err(Stuck::Silent(what)),
                 },
                 () = patience.sleep(PATIENCE) => return Err(Stuck::Silent(what)),
@@ -224,14 +231,14 @@ impl Director<'_> {
         loop {
             let next = self.seam.timeout(PATIENCE, self.events.recv()).await;
             let Some(Some(event)) = next else { return Err(Stuck::Silent(what)) };
-            self.take_in(&event, outcome);
+            self.take_in(&event, outcome)?;
             if fits(&event) {
                 return Ok(event);
             }
         }
     }
 
-    fn take_in(&mut self, event: &Event, outcome: &mut Outcome) {
+    fn take_in(&mut self, event: &Event, outcome: &mut Outcome) -> Result<(), Stuck> {
         // A killed manager's last words may still arrive.
         let alive = self.managers.contains_key(&event.by);
         match &event.what {
@@ -242,12 +249,21 @@ impl Director<'_> {
             What::Checkpointed { .. } => {
                 outcome.checkpoints += 1;
                 self.checkpointed |= alive;
+                self.failures = 0;
+            }
+            What::Failed(why) => {
+                self.failures += 1;
+                // Each failure is an event, so patience alone would never end.
+                if self.failures >= FAILURES_MAX {
+                    return Err(Stuck::Failing(why.clone()));
+                }
             }
             _ => {}
         }
         if alive {
             self.timeline.take_in(event);
         }
+        Ok(())
     }
 }
 

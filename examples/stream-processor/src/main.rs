@@ -46,6 +46,7 @@ fn main() -> ExitCode {
                 Failure::Engine(error) => (1, error.to_string()),
                 Failure::Ha(error) => (2, error.to_string()),
                 Failure::Stuck(Stuck::Failed(error)) => (1, error.to_string()),
+                Failure::Stuck(Stuck::Failing(why)) => (1, format!("the job fails again and again: {why}")),
                 Failure::Stuck(Stuck::Silent(what)) => {
                     (1, format!("nothing happened for too long while waiting for {what}"))
                 }
@@ -106,6 +107,13 @@ fn source(arguments: &Arguments, scratch: &Path) -> Result<SourceSpec, Failure> 
         }
         Some(path) => {
             let path = path.canonicalize().map_err(|e| Failure::Io(format!("cannot open {}", path.display()), e))?;
+            // Opening a pipe may wait for ever, and what comes out of it cannot be read again after a fail-over.
+            if !path.is_file() {
+                let name = path.display();
+                return Err(Failure::Arguments(format!(
+                    "{name} is no regular file: hand it in with --input - instead"
+                )));
+            }
             Ok(SourceSpec::File { path })
         }
     }

@@ -158,6 +158,8 @@ impl DefaultCompletedCheckpointStore {
 
     pub(super) async fn remove_all(&self, state: &mut State, status: JobStatus) -> Result<(), Error> {
         // What is stored decides, not what we remember: a pointer may have appeared after a doubt.
+        let below = layout::checkpoints(&self.job);
+        self.writer.bar_late_creations(&self.draft()?, |key| below.relative(key).is_some()).await?;
         self.synchronise(state).await?;
         // Each round removes some, or corrects one; so it ends, unless somebody else keeps writing.
         let rounds_max = 2 * state.held.len() + ATTEMPTS;

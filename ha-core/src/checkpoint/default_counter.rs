@@ -41,6 +41,26 @@ struct State {
     started: bool,
     /// `None`: read it first.
     known: Option<Known>,
+    /// No id below this is handed out again by this instance, whatever the store says.
+    floor: u64,
+}
+
+impl State {
+    // Race: an operator, or another instance that ended the job, removes the record or puts an old
+    //       one back between two of our steps.
+    // Closed by: this instance goes on from the ids that it has handed out itself.
+    // Cost if missed: an id is given twice, and a checkpoint's files are written over by another's.
+    fn not_below_floor(&self, mut known: Known) -> Known {
+        if known.next < self.floor {
+            tracing::warn!(
+                stored = known.next,
+                floor = self.floor,
+                "the checkpoint id counter went back; it is not followed"
+            );
+            known.next = self.floor;
+        }
+        known
+    }
 }
 
 /// The [`CheckpointIdCounter`] on a backend: one record, and a step is one fenced commit.
@@ -139,10 +159,12 @@ impl DefaultCheckpointIdCounter {
                 Some(known) => known,
                 None => self.read().await?,
             };
+            let known = state.not_below_floor(known);
             let next = to(known.next).inspect_err(|_| state.known = Some(known))?;
             let draft = draft.put(self.key.clone(), known.expect, &Count { next })?;
             match self.writer.commit(draft).await {
                 Ok(Committed::Applied(revisions)) => {
+                    state.floor = next;
                     state.known = revisions.first().map(|r| Known { next, expect: Expect::Revision(*r) });
                     return Ok(known.next);
                 }
@@ -163,6 +185,7 @@ impl DefaultCheckpointIdCounter {
     async fn remove(&self) -> Result<(), Error> {
         // Taken first, so that a deposed leader is told so even if there is nothing to remove.
         let mut draft = self.writer.draft()?;
+        self.writer.bar_late_creations(&draft, |key| *key == self.key).await?;
         let mut found = self.writer.backend().read(&self.key).await?;
         for _ in 0..CONFLICTS_MAX {
             let Some(entry) = found else { return Ok(()) };
@@ -211,7 +234,7 @@ impl CheckpointIdCounter for DefaultCheckpointIdCounter {
 
     async fn get(&self) -> Result<u64, Error> {
         let mut state = self.started("read checkpoint id counter").await?;
-        let known = self.read().await?;
+        let known = state.not_below_floor(self.read().await?);
         state.known = Some(known);
         Ok(known.next)
     }

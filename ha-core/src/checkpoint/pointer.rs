@@ -19,7 +19,10 @@ const ADVICE: &str = "nothing was skipped and nothing deleted: restore the entry
                       and accept an older checkpoint";
 
 /// What the backend stores of a checkpoint: everything but its state.
+// A field that is not known is damage, or was added without raising the format; ignored, it would be lost by the
+// next write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Pointer {
     id: u64,
     kind: CheckpointKind,

@@ -285,11 +285,13 @@ impl Shared {
         let mut state = self.started("clean up execution plan").await?;
         // Made first, so that a deposed leader is told so even if there is nothing to remove.
         let draft = self.writer.draft()?;
+        let key = layout::execution_plan(job);
+        self.writer.bar_late_creations(&draft, |doubted| *doubted == key).await?;
         let Some(found) = self.find(job).await? else {
             state.owned.forget(job);
             return Ok(());
         };
-        match self.writer.commit(draft.remove(layout::execution_plan(job), found.revision)).await? {
+        match self.writer.commit(draft.remove(key, found.revision)).await? {
             Committed::Applied(_) => self.discards.submit(vec![found.pointer.state.into()]),
             // Somebody else removed it, and deletes its state.
             Committed::Conflict { found: None, .. } => {}

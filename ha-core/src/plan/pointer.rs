@@ -6,7 +6,10 @@ use crate::state::StateHandle;
 use crate::{Error, ErrorKind, JobId};
 
 /// What the backend stores of a plan.
+// A field that is not known is damage, or was added without raising the format; ignored, it would be lost by the
+// next write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Pointer {
     pub(super) state: StateHandle,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -131,6 +131,31 @@ impl Barriers {
         Ok(Some(Doubt { barriers: self, latch, barrier: key, epoch, keys }))
     }
 
+    /// Raises the barriers of all latches under which the creation of such a key is in doubt.
+    // Race: a create whose answer was lost has not landed yet; the key is absent, so whoever is to
+    //       remove it for good finds nothing to remove, and then it lands.
+    // Closed by: the barrier is raised before that look; what is absent after it stays absent.
+    // Cost if missed: the plan of a job that was cleaned up appears, and the job runs again.
+    pub(super) async fn raise_for(
+        &self,
+        committer: &Committer,
+        fence: &Fence,
+        concerns: impl Fn(&Key) -> bool,
+    ) -> Result<(), Error> {
+        let doubted: Vec<(Latch, u64)> = {
+            let latches = self.latches.lock().unwrap_or_else(PoisonError::into_inner);
+            let doubted = latches.iter().filter(|(_, barrier)| barrier.doubtful.keys().any(&concerns));
+            doubted.map(|(latch, barrier)| (latch.clone(), barrier.epoch)).collect()
+        };
+        for (latch, epoch) in doubted {
+            // What a former leadership on the same latch left under way is fenced already.
+            if latch != fence.latch || epoch == fence.term.epoch {
+                self.raise(committer, fence, &latch, epoch).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// How the barrier stands, read once per leadership.
     async fn look(&self, committer: &Committer, fence: &Fence, key: &Key) -> Result<Expect, Error> {
         let known = || self.with(&fence.latch, fence.term.epoch, |barrier| barrier.stands);

@@ -22,7 +22,7 @@ mod lanes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Backend, Commit, Expect, Outcome, Revision};
+use crate::backend::{Backend, Commit, Expect, Fence, Key, Outcome, Revision};
 use crate::record::write_id_of;
 use crate::seam::{Moment, Seam};
 use crate::{Error, ErrorKind};
@@ -131,6 +131,18 @@ impl Committer {
         }
         Err(Error::new(ErrorKind::Unavailable, "commit")
             .because("the barrier of the leadership was raised again and again; try again"))
+    }
+
+    /// Makes sure that no copy of an earlier creation of such a key is still on its way: a key that
+    /// is absent afterwards stays so until somebody creates it anew. Without a doubt there is no I/O.
+    ///
+    /// # Errors
+    /// As [`Committer::commit`]; the doubt remains. [`ErrorKind::Fenced`]: the leadership is over.
+    ///
+    /// # Cancel safety
+    /// After a drop the doubt may remain.
+    pub async fn bar_late_creations(&self, fence: &Fence, concerns: impl Fn(&Key) -> bool) -> Result<(), Error> {
+        self.barriers.raise_for(self, fence, concerns).await
     }
 
     /// One commit with its resolution, outside of lanes and barriers.

@@ -1,6 +1,7 @@
 //! A job manager: contends for leadership, and as the leader dispatches jobs to job masters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ha::election::{Leadership, Ran};
@@ -14,6 +15,9 @@ use tokio::task::JoinSet;
 use super::events::{Event, What};
 use super::network::{Mailbox, Message};
 use super::{Failure, Member, job_master, runtime};
+
+/// How long a job manager rests after a failure.
+const REST: Duration = Duration::from_millis(50);
 
 /// A job manager with threads of its own, as a process would have them.
 #[derive(Debug)]
@@ -86,6 +90,8 @@ async fn contend(context: Context) {
             if matches!(&error, Failure::Ha(error) if error.kind() == ErrorKind::Closed) {
                 return;
             }
+            // What fails for good fails at once: leadership must not change hands in a busy loop.
+            context.seam.sleep(REST).await;
         }
     }
 }

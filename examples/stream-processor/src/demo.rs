@@ -179,10 +179,10 @@ impl Director<'_> {
             return Err(Stuck::Silent("a leader to kill"));
         };
         self.timeline.note(self.seam.now(), manager.name(), "killed in the middle of the stream");
-        // Before the kill: the next leader must not find the source held where this one was.
-        self.hold(demo, kill + 1);
         let killed = self.seam.now();
         manager.kill();
+        // Only now: a short stream must not come to its end before the kill.
+        self.hold(demo, kill + 1);
         while self.leader.is_none() {
             self.until("another leader", outcome, |_| true).await?;
         }

@@ -63,6 +63,11 @@ impl Master<'_> {
             )
             .await?;
         let latest = checkpoints.get_latest_checkpoint().await?;
+        // A counter that was lost begins at 1 again; no id may be given twice.
+        let above = latest.as_ref().map_or(1, |latest| latest.id + 1);
+        if ids.get().await? < above {
+            ids.set_count(above).await?;
+        }
         let restored = latest.as_ref().map(|latest| Snapshot::decode(&latest.state)).transpose()?;
         let slots = self.offers(mailbox).await;
         let restored_id = latest.map(|latest| latest.id);

@@ -151,6 +151,13 @@ struct Misled {
     seen: Mutex<BTreeMap<Prefix, Snapshot>>,
 }
 
+impl Misled {
+    /// Whether what others do is never seen.
+    fn is_deaf(&self) -> bool {
+        matches!(self.fault, Fault::DeafForEver | Fault::BlindToItsDeadline)
+    }
+}
+
 #[async_trait]
 impl Backend for Misled {
     fn profile(&self) -> Profile {
@@ -163,7 +170,7 @@ impl Backend for Misled {
 
     async fn list(&self, below: &Prefix) -> Result<Snapshot, Error> {
         let known = self.seen.lock().unwrap().get(below).cloned();
-        if let Some(known) = known.filter(|_| self.fault == Fault::DeafForEver) {
+        if let Some(known) = known.filter(|_| self.is_deaf()) {
             return Ok(known);
         }
         let snapshot = self.inner.list(below).await?;
@@ -173,10 +180,12 @@ impl Backend for Misled {
 
     async fn changed(&self, scope: &Scope, seen: &Mark) -> Result<Change, Error> {
         match (self.fault, scope) {
-            (Fault::DeafForEver, Scope::Below(below)) if *seen == Mark::UNSEEN => {
+            (_, Scope::Below(below)) if self.is_deaf() && *seen == Mark::UNSEEN => {
                 Ok(Change::Snapshot(self.list(below).await?))
             }
-            (Fault::DeafForEver, _) => std::future::pending().await,
+            // Blind to its deadline, it must not learn from the latch either that it is over; but whoever
+            // waits for that latch hears that it is free.
+            (Fault::DeafForEver, _) | (Fault::BlindToItsDeadline, Scope::Below(_)) => std::future::pending().await,
             _ => self.inner.changed(scope, seen).await,
         }
     }

@@ -5,6 +5,7 @@ pub mod checkpoint;
 mod discard;
 pub mod election;
 mod error;
+pub mod job_result;
 mod job_status;
 mod names;
 pub mod plan;
@@ -14,6 +15,7 @@ pub mod retrieval;
 pub mod seam;
 mod services;
 pub mod state;
+mod stores;
 pub mod wrap;
 pub mod writer;
 

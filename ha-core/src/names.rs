@@ -164,6 +164,14 @@ pub(crate) mod layout {
         execution_plans().key(job.name())
     }
 
+    pub(crate) fn job_results() -> Prefix {
+        Prefix::root().fixed("job-results")
+    }
+
+    pub(crate) fn job_result(job: &JobId) -> Key {
+        job_results().key(job.name())
+    }
+
     pub(crate) fn job(job: &JobId) -> Prefix {
         Prefix::root().fixed("jobs").below(job.name())
     }

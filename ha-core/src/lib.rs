@@ -1,6 +1,7 @@
 //! Leader election, fenced metadata stores, and the backend contract they stand on.
 
 pub mod backend;
+pub mod blob;
 pub mod checkpoint;
 mod discard;
 pub mod election;

@@ -172,6 +172,14 @@ pub(crate) mod layout {
         job_results().key(job.name())
     }
 
+    pub(crate) fn blobs(job: &JobId) -> Prefix {
+        Prefix::root().fixed("blobs").below(job.name())
+    }
+
+    pub(crate) fn blob(job: &JobId, blob: &Name) -> Key {
+        blobs(job).key(blob)
+    }
+
     pub(crate) fn job(job: &JobId) -> Prefix {
         Prefix::root().fixed("jobs").below(job.name())
     }

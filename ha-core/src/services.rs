@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::backend::{Backend, Latch, Name};
+use crate::blob::BlobStore;
 use crate::checkpoint::CheckpointRecoveryFactory;
 use crate::election::sessions::Sessions;
 use crate::election::{ElectionParts, LeaderElection, LeaderElectionService};
@@ -146,6 +147,13 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
     /// [`ErrorKind::Closed`]: the services were closed.
     fn job_result_store(&self) -> Result<Arc<dyn JobResultStore>, Error>;
 
+    /// The store of blobs: the same one at each call. It writes as that of
+    /// [`HighAvailabilityServices::execution_plan_store`]. Flink's `createBlobStore`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn blob_store(&self) -> Result<Arc<dyn BlobStore>, Error>;
+
     /// A view that tells how far a job has come. Needs no leadership.
     ///
     /// # Errors
@@ -197,6 +205,7 @@ struct Parts {
     elections: BTreeMap<Latch, Arc<LeaderElectionService>>,
     followers: BTreeMap<Latch, Arc<SharedFollower>>,
     job_results: Option<Arc<dyn JobResultStore>>,
+    blobs: Option<Arc<dyn BlobStore>>,
     closed: bool,
 }
 
@@ -309,6 +318,12 @@ impl HighAvailabilityServices for HaServices {
         let writer = self.current_writer()?;
         let made = &mut self.open_parts()?.job_results;
         Ok(Arc::clone(made.get_or_insert_with(|| self.stores.job_result_store(writer))))
+    }
+
+    fn blob_store(&self) -> Result<Arc<dyn BlobStore>, Error> {
+        let writer = self.current_writer()?;
+        let made = &mut self.open_parts()?.blobs;
+        Ok(Arc::clone(made.get_or_insert_with(|| self.stores.blob_store(writer))))
     }
 
     fn running_jobs_registry(&self) -> Result<RunningJobsRegistry, Error> {

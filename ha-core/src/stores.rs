@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::blob::{BlobStore, DefaultBlobStore};
 use crate::checkpoint::{CheckpointRecoveryFactory, DefaultCheckpointRecoveryFactory};
 use crate::job_result::{DefaultJobResultStore, JobResultStore, JobResultStoreOptions};
 use crate::plan::{DefaultExecutionPlanStore, ExecutionPlanStore};
@@ -26,5 +27,9 @@ impl Stores {
 
     pub(crate) fn job_result_store(&self, writer: Writer) -> Arc<dyn JobResultStore> {
         Arc::new(DefaultJobResultStore::new(writer, self.job_results))
+    }
+
+    pub(crate) fn blob_store(&self, writer: Writer) -> Arc<dyn BlobStore> {
+        Arc::new(DefaultBlobStore::new(writer, self.storage.clone()))
     }
 }

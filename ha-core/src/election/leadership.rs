@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::registration::Registration;
 use super::{FencingToken, Grant, LeaderInformation, LossReason};
+use crate::blob::BlobStore;
 use crate::checkpoint::CheckpointRecoveryFactory;
 use crate::job_result::JobResultStore;
 use crate::names::layout;
@@ -133,6 +134,12 @@ impl Leadership {
     #[must_use]
     pub fn job_result_store(&self) -> Arc<dyn JobResultStore> {
         self.stores.job_result_store(self.writer())
+    }
+
+    /// The store of blobs, which writes under this leadership.
+    #[must_use]
+    pub fn blob_store(&self) -> Arc<dyn BlobStore> {
+        self.stores.blob_store(self.writer())
     }
 
     /// The way to write under this leadership, for stores of your own.

@@ -1,10 +1,12 @@
 //! Leader election, fenced metadata stores, and the backend contract they stand on.
 
 pub mod backend;
+pub mod blob;
 pub mod checkpoint;
 mod discard;
 pub mod election;
 mod error;
+pub mod job_result;
 mod job_status;
 mod names;
 pub mod plan;
@@ -14,6 +16,7 @@ pub mod retrieval;
 pub mod seam;
 mod services;
 pub mod state;
+mod stores;
 pub mod wrap;
 pub mod writer;
 

@@ -164,6 +164,22 @@ pub(crate) mod layout {
         execution_plans().key(job.name())
     }
 
+    pub(crate) fn job_results() -> Prefix {
+        Prefix::root().fixed("job-results")
+    }
+
+    pub(crate) fn job_result(job: &JobId) -> Key {
+        job_results().key(job.name())
+    }
+
+    pub(crate) fn blobs(job: &JobId) -> Prefix {
+        Prefix::root().fixed("blobs").below(job.name())
+    }
+
+    pub(crate) fn blob(job: &JobId, blob: &Name) -> Key {
+        blobs(job).key(blob)
+    }
+
     pub(crate) fn job(job: &JobId) -> Prefix {
         Prefix::root().fixed("jobs").below(job.name())
     }

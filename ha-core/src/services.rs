@@ -1,3 +1,5 @@
+mod options;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -5,20 +7,25 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::backend::{Backend, Latch, Name, Prefix, SessionOptions};
-use crate::checkpoint::{CheckpointRecoveryFactory, DefaultCheckpointRecoveryFactory};
+use crate::backend::{Backend, Latch, Name};
+use crate::blob::BlobStore;
+use crate::checkpoint::CheckpointRecoveryFactory;
 use crate::election::sessions::Sessions;
 use crate::election::{ElectionParts, LeaderElection, LeaderElectionService};
+use crate::job_result::{JobResultStore, RunningJobsRegistry};
 use crate::names::layout;
-use crate::plan::{DefaultExecutionPlanStore, ExecutionPlanStore};
+use crate::plan::ExecutionPlanStore;
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
 use crate::retrieval::{DefaultLeaderRetrieval, LeaderRetrieval};
 use crate::seam::Seam;
 use crate::state::StateStorage;
+use crate::stores::Stores;
 use crate::wrap::Chroot;
 use crate::writer::{Authority, Writer};
 use crate::{ComponentId, Error, ErrorKind, JobId};
+
+pub use options::ServicesOptions;
 
 /// Everything that a highly available service needs, in one place. Flink's
 /// `HighAvailabilityServices`.
@@ -133,6 +140,26 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
     /// [`ErrorKind::Closed`]: the services were closed.
     fn checkpoint_recovery_factory(&self) -> Result<Arc<dyn CheckpointRecoveryFactory>, Error>;
 
+    /// The store of job results: the same one at each call. It writes as that of
+    /// [`HighAvailabilityServices::execution_plan_store`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn job_result_store(&self) -> Result<Arc<dyn JobResultStore>, Error>;
+
+    /// The store of blobs: the same one at each call. It writes as that of
+    /// [`HighAvailabilityServices::execution_plan_store`]. Flink's `createBlobStore`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn blob_store(&self) -> Result<Arc<dyn BlobStore>, Error>;
+
+    /// A view that tells how far a job has come. Needs no leadership.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]: the services were closed.
+    fn running_jobs_registry(&self) -> Result<RunningJobsRegistry, Error>;
+
     /// Gives up leadership, ends everything that was got from here, and closes the backend handle.
     /// Nothing stored is deleted: another instance recovers from it. A second call does nothing.
     ///
@@ -142,60 +169,6 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
     /// # Cancel safety
     /// Call again to go on.
     async fn close(&self) -> Result<(), Error>;
-}
-
-/// How the services of one process are set up. Plain data; [`ServicesOptions::validate`] says what
-/// does not fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServicesOptions {
-    /// The place of all clusters in the store. Default: `flink`.
-    pub root: String,
-    /// The cluster: those with another id see nothing of it. Slashes divide, as in `/prod/eu`.
-    /// Default: `default`.
-    pub cluster_id: String,
-    /// How the session is kept. Its `silence` is also how long a view of a leader is believed
-    /// without the store, and how often what is followed is read anew.
-    pub session: SessionOptions,
-    /// How long this process waits (give or take half of it) before it tries to take a latch that may be
-    /// free, at its start and each time: zero (the default) for a preferred candidate, more for one of
-    /// lower priority. At most a minute.
-    pub handicap: Duration,
-}
-
-impl Default for ServicesOptions {
-    fn default() -> Self {
-        Self {
-            root: "flink".into(),
-            cluster_id: "default".into(),
-            session: SessionOptions::default(),
-            handicap: Duration::ZERO,
-        }
-    }
-}
-
-impl ServicesOptions {
-    const HANDICAP_MAX: Duration = Duration::from_secs(60);
-
-    /// Checks every field and gives the place of the cluster in the store.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`]: names the field, the value and the bound.
-    pub fn validate(&self) -> Result<Prefix, Error> {
-        let invalid =
-            |field: &str, why: String| Error::new(ErrorKind::Invalid, "services options").at(field).because(why);
-        let part = |field, value: &str| {
-            Prefix::new(value).map_err(|e| invalid(field, "not a path of names".into()).caused_by(e))
-        };
-        let (root, cluster) = (part("root", &self.root)?, part("cluster_id", &self.cluster_id)?);
-        if cluster == Prefix::root() {
-            return Err(invalid("cluster_id", "it is empty; two clusters would share their data".into()));
-        }
-        if self.handicap > Self::HANDICAP_MAX {
-            let most = Self::HANDICAP_MAX;
-            return Err(invalid("handicap", format!("{:?}; at most {most:?} are allowed", self.handicap)));
-        }
-        Ok(root.join(&cluster))
-    }
 }
 
 /// The one implementation of [`HighAvailabilityServices`] over backends.
@@ -220,7 +193,7 @@ impl ServicesOptions {
 /// ```
 pub struct HaServices {
     committer: Arc<Committer>,
-    storage: StateStorage,
+    stores: Stores,
     sessions: Arc<Sessions>,
     seam: Seam,
     handicap: Duration,
@@ -231,6 +204,8 @@ pub struct HaServices {
 struct Parts {
     elections: BTreeMap<Latch, Arc<LeaderElectionService>>,
     followers: BTreeMap<Latch, Arc<SharedFollower>>,
+    job_results: Option<Arc<dyn JobResultStore>>,
+    blobs: Option<Arc<dyn BlobStore>>,
     closed: bool,
 }
 
@@ -249,7 +224,7 @@ impl HaServices {
         let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), seam.clone());
         Ok(Self {
             committer: Committer::new(backend, seam.clone()),
-            storage,
+            stores: Stores { storage, job_results: options.job_results },
             sessions,
             seam,
             handicap: options.handicap,
@@ -293,7 +268,7 @@ impl HaServices {
         let follower = self.follower(&mut parts, latch);
         let (committer, sessions) = (Arc::clone(&self.committer), Arc::clone(&self.sessions));
         let election = ElectionParts::new(committer, sessions, follower, self.handicap);
-        let service = Arc::new(LeaderElectionService::new(latch.clone(), election, self.storage.clone()));
+        let service = Arc::new(LeaderElectionService::new(latch.clone(), election, self.stores.clone()));
         parts.elections.insert(latch.clone(), Arc::clone(&service));
         Ok(service)
     }
@@ -332,11 +307,28 @@ impl HighAvailabilityServices for HaServices {
     }
 
     fn execution_plan_store(&self) -> Result<Arc<dyn ExecutionPlanStore>, Error> {
-        Ok(Arc::new(DefaultExecutionPlanStore::new(self.current_writer()?, self.storage.clone())))
+        Ok(self.stores.execution_plan_store(self.current_writer()?))
     }
 
     fn checkpoint_recovery_factory(&self) -> Result<Arc<dyn CheckpointRecoveryFactory>, Error> {
-        Ok(Arc::new(DefaultCheckpointRecoveryFactory::new(self.current_writer()?, self.storage.clone())))
+        Ok(self.stores.checkpoint_recovery_factory(self.current_writer()?))
+    }
+
+    fn job_result_store(&self) -> Result<Arc<dyn JobResultStore>, Error> {
+        let writer = self.current_writer()?;
+        let made = &mut self.open_parts()?.job_results;
+        Ok(Arc::clone(made.get_or_insert_with(|| self.stores.job_result_store(writer))))
+    }
+
+    fn blob_store(&self) -> Result<Arc<dyn BlobStore>, Error> {
+        let writer = self.current_writer()?;
+        let made = &mut self.open_parts()?.blobs;
+        Ok(Arc::clone(made.get_or_insert_with(|| self.stores.blob_store(writer))))
+    }
+
+    fn running_jobs_registry(&self) -> Result<RunningJobsRegistry, Error> {
+        drop(self.open_parts()?);
+        Ok(RunningJobsRegistry::new(Arc::clone(self.committer.backend())))
     }
 
     async fn close(&self) -> Result<(), Error> {
@@ -356,7 +348,7 @@ impl fmt::Debug for HaServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HaServices")
             .field("backend", &self.committer.backend().profile().name)
-            .field("storage", &self.storage)
+            .field("storage", &self.stores.storage)
             .finish_non_exhaustive()
     }
 }

@@ -7,11 +7,14 @@ use uuid::Uuid;
 
 use super::registration::Registration;
 use super::{FencingToken, Grant, LeaderInformation, LossReason};
-use crate::checkpoint::{CheckpointRecoveryFactory, DefaultCheckpointRecoveryFactory};
+use crate::blob::BlobStore;
+use crate::checkpoint::CheckpointRecoveryFactory;
+use crate::job_result::JobResultStore;
 use crate::names::layout;
-use crate::plan::{DefaultExecutionPlanStore, ExecutionPlanStore};
+use crate::plan::ExecutionPlanStore;
 use crate::seam::Deadline;
 use crate::state::StateStorage;
+use crate::stores::Stores;
 use crate::writer::{Authority, Committed, Draft, Writer};
 use crate::{Error, ErrorKind};
 
@@ -26,7 +29,7 @@ use crate::{Error, ErrorKind};
 pub struct Leadership {
     registration: Registration,
     grant: Grant,
-    storage: StateStorage,
+    stores: Stores,
 }
 
 /// How work under a leadership ended.
@@ -39,8 +42,8 @@ pub enum Ran<T> {
 }
 
 impl Leadership {
-    pub(super) fn new(registration: Registration, grant: Grant, storage: StateStorage) -> Self {
-        Self { registration, grant, storage }
+    pub(super) fn new(registration: Registration, grant: Grant, stores: Stores) -> Self {
+        Self { registration, grant, stores }
     }
 
     /// The fencing token, to be passed along to systems outside of the store.
@@ -118,13 +121,25 @@ impl Leadership {
     /// A store of execution plans that writes under this leadership, not started.
     #[must_use]
     pub fn execution_plan_store(&self) -> Arc<dyn ExecutionPlanStore> {
-        Arc::new(DefaultExecutionPlanStore::new(self.writer(), self.storage.clone()))
+        self.stores.execution_plan_store(self.writer())
     }
 
     /// A factory of checkpoint stores and counters that write under this leadership.
     #[must_use]
     pub fn checkpoint_recovery_factory(&self) -> Arc<dyn CheckpointRecoveryFactory> {
-        Arc::new(DefaultCheckpointRecoveryFactory::new(self.writer(), self.storage.clone()))
+        self.stores.checkpoint_recovery_factory(self.writer())
+    }
+
+    /// The store of job results, which writes under this leadership.
+    #[must_use]
+    pub fn job_result_store(&self) -> Arc<dyn JobResultStore> {
+        self.stores.job_result_store(self.writer())
+    }
+
+    /// The store of blobs, which writes under this leadership.
+    #[must_use]
+    pub fn blob_store(&self) -> Arc<dyn BlobStore> {
+        self.stores.blob_store(self.writer())
     }
 
     /// The way to write under this leadership, for stores of your own.
@@ -136,7 +151,7 @@ impl Leadership {
     /// The state storage that goes with the stores of this leadership.
     #[must_use]
     pub fn storage(&self) -> &StateStorage {
-        &self.storage
+        &self.stores.storage
     }
 
     /// Writes records of the application's own in one fenced commit. Their keys lie below

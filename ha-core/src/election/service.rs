@@ -13,7 +13,7 @@ use super::registration::{Registration, Registry};
 use super::{Grant, LeaderContender, LeaderInformation, Leadership};
 use crate::backend::Latch;
 use crate::seam::Task;
-use crate::state::StateStorage;
+use crate::stores::Stores;
 use crate::{ComponentId, Error, ErrorKind};
 
 /// How long closing an election waits for a contender that does not return from a call.
@@ -82,13 +82,13 @@ pub trait LeaderElection: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct LeaderElectionService {
     registry: Arc<Registry>,
-    storage: StateStorage,
+    stores: Stores,
 }
 
 impl LeaderElectionService {
-    pub(crate) fn new(latch: Latch, parts: ElectionParts, storage: StateStorage) -> Self {
+    pub(crate) fn new(latch: Latch, parts: ElectionParts, stores: Stores) -> Self {
         let registry = Registry::new(Elector::new(latch, parts.0));
-        Self { registry, storage }
+        Self { registry, stores }
     }
 
     /// A handle for one component. It takes part once it is started or campaigns.
@@ -101,7 +101,7 @@ impl LeaderElectionService {
         Ok(Arc::new(DefaultLeaderElection {
             component,
             registry: Arc::clone(&self.registry),
-            storage: self.storage.clone(),
+            stores: self.stores.clone(),
             active: Mutex::new(None),
         }))
     }
@@ -155,7 +155,7 @@ impl ElectionParts {
 struct DefaultLeaderElection {
     component: ComponentId,
     registry: Arc<Registry>,
-    storage: StateStorage,
+    stores: Stores,
     active: Mutex<Option<Active>>,
 }
 
@@ -245,7 +245,7 @@ impl LeaderElection for DefaultLeaderElection {
             if let Some(grant) = held
                 && registration.hold(&grant)
             {
-                return Ok(Leadership::new(registration, grant, self.storage.clone()));
+                return Ok(Leadership::new(registration, grant, self.stores.clone()));
             }
             if self.registry.is_closed() {
                 return Err(Error::new(ErrorKind::Closed, "campaign").at(&self.component));

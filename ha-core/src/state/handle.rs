@@ -38,8 +38,12 @@ impl StateHandle {
 }
 
 pub(super) fn sha256_of(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
+    hex_of(&Sha256::digest(bytes))
+}
+
+pub(super) fn hex_of(digest: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * digest.len());
+    for byte in digest {
         write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
     }
     hex

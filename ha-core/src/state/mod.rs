@@ -4,6 +4,7 @@
 //! the bytes. The state is written and made durable first, the handle second: **a handle in the
 //! backend implies that its state exists**; state without a handle is an orphan, and harmless.
 
+mod chunks;
 mod handle;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::backend::Name;
 use crate::seam::Seam;
 use crate::{Error, ErrorKind};
 
+pub use chunks::{Chunks, chunks_from_reader, chunks_of};
 pub use handle::StateHandle;
 
 /// How many names are tried before a collision is taken for a broken storage.

@@ -192,7 +192,9 @@ impl BlobStore for DefaultBlobStore {
     async fn delete(&self, job: &JobId, key: &BlobKey) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             // Made first, so that a deposed leader is told so even if there is nothing to delete.
-            self.writer.draft().map(drop)?;
+            let draft = self.writer.draft()?;
+            // What is absent after this stays absent, also if a put whose answer was lost is on its way.
+            self.writer.bar_late_creations(&draft, |doubted| *doubted == layout::blob(job, &key.name())).await?;
             let Some(found) = self.find(job, key).await? else { return Ok(()) };
             if self.unlink(job, vec![(*key, found)]).await? {
                 self.discards.settled().await;
@@ -204,7 +206,8 @@ impl BlobStore for DefaultBlobStore {
 
     async fn delete_all(&self, job: &JobId) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
-            self.writer.draft().map(drop)?;
+            let draft = self.writer.draft()?;
+            self.writer.bar_late_creations(&draft, |doubted| layout::blobs(job).contains(doubted)).await?;
             let (all, unreadable) = self.all(job).await?;
             if !self.unlink_all(job, all).await? {
                 continue;

@@ -248,7 +248,7 @@ fn assert_fault_caught(fault: Fault, id: &str, expected: &str) {
     assert_caught_by(case, &format!("{fault:?}"), expected, || run_case(Fault::None), || run_case(fault));
 }
 
-mod faults {
+mod mutants_of_processes {
     use super::{Fault, assert_fault_caught};
 
     #[test]

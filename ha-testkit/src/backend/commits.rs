@@ -18,28 +18,44 @@ pub async fn b_01_a_commit_is_applied_whole_or_not_at_all(f: Fixture) {
             f.clone().go(async move {
                 let reader = f.connect().await;
                 for _ in 0..LISTS {
-                    let seen = f.texts(&reader, "together").await;
-                    let values: BTreeSet<&str> = seen.iter().map(|(_, value)| value.as_str()).collect();
-                    let whole = seen.is_empty() || (seen.len() == KEYS && values.len() == 1);
-                    assert!(whole, "half a commit was seen: {seen:?}");
+                    assert_whole(&f.texts(&reader, "together").await, KEYS);
                     tokio::task::yield_now().await;
                 }
             })
         })
         .collect();
+    let beside = f.connect().await;
     // Written until the readers have looked often enough, so that they look while it is written.
     let mut readers = std::pin::pin!(futures_util::future::join_all(readers));
     let mut expects = [Expect::Absent; KEYS];
     for n in 0.. {
         let put =
             |commit: Commit, k: usize| commit.put(key(&format!("together/{k}")), expects[k], text(&n.to_string()));
-        let revisions = applied(writer.commit(&(0..KEYS).fold(f.new_commit(), put)).await);
+        let together = (0..KEYS).fold(f.new_commit(), put);
+        let mut commit = std::pin::pin!(writer.commit(&together));
+        // Also looked at from here whenever the commit has to wait: that depends on nobody's timing.
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut commit => break answer,
+                seen = f.texts(&beside, "together") => assert_whole(&seen, KEYS),
+            }
+            tokio::task::yield_now().await;
+        };
+        let revisions = applied(answer);
         expects = std::array::from_fn(|k| Expect::Revision(revisions[k]));
         tokio::task::yield_now().await;
         if readers.as_mut().now_or_never().is_some() {
             return;
         }
     }
+}
+
+/// Either none of the keys is there, or all of them are, by the same commit.
+fn assert_whole(seen: &[(String, String)], keys: usize) {
+    let values: BTreeSet<&str> = seen.iter().map(|(_, value)| value.as_str()).collect();
+    let whole = seen.is_empty() || (seen.len() == keys && values.len() == 1);
+    assert!(whole, "half a commit was seen: {seen:?}");
 }
 
 pub async fn b_02_one_unmet_expectation_holds_everything_back(f: Fixture) {

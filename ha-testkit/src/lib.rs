@@ -59,6 +59,7 @@ pub mod faults;
 pub mod fixture;
 pub mod mutants;
 pub mod registry;
+pub mod remote;
 #[doc(hidden)]
 pub mod resolution;
 pub mod run;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use ha_core::backend::{Backend, Entry, Prefix, SessionOptions};
 use ha_core::checkpoint::{
     CheckpointKind, CompletedCheckpoint, CompletedCheckpointStore, DiscardStateOnly, RecoveryClaimMode,
 };
 use ha_core::election::Leadership;
-use ha_core::seam::Seam;
+use ha_core::seam::{Moment, Seam};
 use ha_core::state::StateStorage;
 use ha_core::{Error, ErrorKind, HaServices, HighAvailabilityServices, JobId, ServicesOptions};
 use ha_embedded::Embedded;
@@ -47,12 +48,8 @@ impl Member {
 async fn checkpoints(leadership: &Leadership) -> Arc<dyn CompletedCheckpointStore> {
     let factory = leadership.checkpoint_recovery_factory();
     let (job, discarder) = (JobId::new("job").unwrap(), Arc::new(DiscardStateOnly));
-    let recovered = factory.create_recovered_completed_checkpoint_store(
-        &job,
-        RETAINED,
-        RecoveryClaimMode::default(),
-        discarder,
-    );
+    let recovered =
+        factory.create_recovered_completed_checkpoint_store(&job, RETAINED, RecoveryClaimMode::default(), discarder);
     recovered.await.unwrap()
 }
 
@@ -72,7 +69,13 @@ async fn lead(member: Member, stage: Stage) {
     let mut refused = 0;
     for id in first.. {
         match store.add_checkpoint_and_subsume_oldest_one(checkpoint(id)).await {
-            Ok(_) => stage.tell("acknowledged", id),
+            Ok(_) => {
+                let until = leadership.valid_until().moment().since_origin();
+                stage.tell(
+                    "acknowledged",
+                    json!({ "id": id, "valid_until_ns": u64::try_from(until.as_nanos()).unwrap() }),
+                );
+            }
             Err(error) => {
                 refused += 1;
                 stage.tell("refused", json!({ "id": id, "kind": format!("{:?}", error.kind()) }));
@@ -89,6 +92,39 @@ async fn lead(member: Member, stage: Stage) {
 #[test]
 fn leader() {
     role("leader", lead);
+}
+
+#[derive(Serialize, Deserialize)]
+struct Nothing {}
+
+/// Starts a process of its own, tells its number, stops it, and waits to be killed.
+#[test]
+fn parent() {
+    role("parent", async |_: Nothing, stage| {
+        let grandchild = Process::spawn(stage.seam().clone(), "sleeper", &Nothing {});
+        grandchild.told("there").await;
+        let mut stopped = Process::spawn(stage.seam().clone(), "sleeper", &Nothing {});
+        stopped.told("there").await;
+        stopped.stop().await;
+        stage.tell("children", [grandchild.id(), stopped.id()]);
+        std::future::pending().await
+    });
+}
+
+#[test]
+fn sleeper() {
+    role("sleeper", async |_: Nothing, stage: Stage| {
+        stage.tell("there", ());
+        std::future::pending().await
+    });
+}
+
+#[test]
+fn who_fails() {
+    role("who_fails", async |_: Nothing, stage: Stage| {
+        stage.tell("there", ());
+        panic!("this is why");
+    });
 }
 
 /// A served store, a place for states, and a standby in this process.
@@ -128,7 +164,7 @@ impl World {
 
 fn acknowledged(events: &[Event]) -> BTreeSet<u64> {
     let ids = events.iter().filter(|event| event.name == "acknowledged");
-    ids.map(|event| event.value.as_u64().unwrap()).collect()
+    ids.map(|event| event.value["id"].as_u64().unwrap()).collect()
 }
 
 async fn until_acknowledged(leader: &Process, count: usize) {
@@ -155,10 +191,10 @@ fn a_standby_follows_a_killed_leader_after_its_silence_and_finds_all_that_was_ac
 
         leader.kill();
         assert!(!leader.exited().await.success());
-        let last = w.seam.now();
-        // No renewal can have arrived after its death, and none of those before is older than a third.
+        let deadlines = leader.events().into_iter().filter_map(|event| event.value["valid_until_ns"].as_u64()).max();
+        let deadline = Moment::after_origin(Duration::from_nanos(deadlines.unwrap()));
         let leadership = w.leadership(&standby).await;
-        assert!(w.seam.now().since(last) > SILENCE / 4, "the successor came before the silence ran out");
+        assert!(w.seam.now() >= deadline, "the successor came before the deadline that the leader relied on");
 
         let store = checkpoints(&leadership).await;
         let (found, acknowledged) = (found(&store).await.unwrap(), acknowledged(&leader.events()));
@@ -210,5 +246,63 @@ fn a_leader_that_was_stopped_past_its_silence_writes_nothing_and_steps_down() {
         assert!(late.is_subset(&found), "acknowledged after the pause, and not there: {late:?}");
         assert_eq!(w.everything().await, before, "a deposed leader has changed what its successor wrote");
         standby.close().await.unwrap();
+    });
+}
+
+#[cfg(target_os = "linux")]
+fn is_alive(process: u64) -> bool {
+    // A process that has ended and was not reaped by its new parent yet does nothing any more.
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_process_outlives_its_parent_not_even_a_stopped_one() {
+    ha_testkit::run::block_on(async {
+        // Fails if a test run that is killed leaves processes behind.
+        let w = World::new();
+        let mut parent = Process::spawn(w.seam.clone(), "parent", &Nothing {});
+        let children: Vec<u64> = serde_json::from_value(parent.told("children").await.value).unwrap();
+        assert!(children.iter().all(|child| is_alive(*child)));
+        parent.kill();
+        parent.exited().await;
+        w.in_time("the children have ended", async {
+            while children.iter().any(|child| is_alive(*child)) {
+                w.seam.sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_is_gone_when_its_value_is_dropped_by_a_panic_too() {
+    ha_testkit::run::block_on(async {
+        let w = World::new();
+        let process = Process::spawn(w.seam.clone(), "sleeper", &Nothing {});
+        process.told("there").await;
+        let id = process.id();
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _process = process;
+            panic!("the test fails");
+        }));
+        assert!(caught.is_err());
+        assert!(!std::path::Path::new(&format!("/proc/{id}")).exists(), "it was not reaped");
+    });
+}
+
+#[test]
+fn the_end_of_a_process_that_is_waited_for_fails_the_wait_with_what_it_wrote() {
+    ha_testkit::run::block_on(async {
+        // Fails if a test waits for a dead process until its patience ends, or does not show why it died.
+        let mut process = Process::spawn(Seam::system(), "who_fails", &Nothing {});
+        assert_eq!(process.exited().await.code(), Some(101));
+        let caught = std::panic::AssertUnwindSafe(process.told("never")).catch_unwind().await;
+        let text = *caught.unwrap_err().downcast::<String>().unwrap();
+        assert!(text.contains("ended before: never") && text.contains("this is why"), "{text}");
+        let late = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| process.kill()));
+        assert!(late.is_err(), "a signal after the end would go to a stranger");
     });
 }

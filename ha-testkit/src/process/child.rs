@@ -185,22 +185,24 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
-    /// Waits until it has ended, and reaps it.
+    /// Waits until it has ended, reaps it, and has read all that it told before.
     ///
     /// # Panics
-    /// It does not end within a minute.
+    /// It does not end within a minute, or something that it started still holds its standard output.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
     pub async fn exited(&mut self) -> ExitStatus {
         let deadline = self.seam.now() + PATIENCE;
-        loop {
+        let status = loop {
             if let Some(status) = self.status() {
-                return status;
+                break status;
             }
             assert!(self.seam.now() < deadline, "{} does not end{}", self.name, self.report());
             self.seam.sleep(Duration::from_millis(1)).await;
-        }
+        };
+        self.poll("it told its last", || self.told.state().silent.then_some(())).await;
+        status
     }
 
     /// How it ended; `None` while it is alive.

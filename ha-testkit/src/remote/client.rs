@@ -158,7 +158,12 @@ impl Inner {
     }
 
     /// One request and its answer, unless the handle is closed before.
-    pub(super) async fn call(&self, operation: &'static str, request: &Request, effect: Effect) -> Result<Answer, Error> {
+    pub(super) async fn call(
+        &self,
+        operation: &'static str,
+        request: &Request,
+        effect: Effect,
+    ) -> Result<Answer, Error> {
         if *self.closed.borrow() {
             return Err(Self::closed_error(operation));
         }

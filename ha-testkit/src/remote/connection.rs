@@ -186,7 +186,8 @@ async fn acquire(
     let latch = wire::latch(home).ok_or_else(|| malformed("acquire"))?;
     let holder = holder.bytes().ok_or_else(|| malformed("acquire"))?;
     let over = over.map(WireTerm::term);
-    let served = shared.sessions.of(&client.id, session).filter(|served| served.session.ended().now_or_never().is_none());
+    let served =
+        shared.sessions.of(&client.id, session).filter(|served| served.session.ended().now_or_never().is_none());
     let Some(served) = served else {
         return Err(Error::new(ErrorKind::SessionEnded, "acquire").at(latch).because("open another session"));
     };

@@ -34,9 +34,7 @@ impl Line {
             wire::send(&mut stream, hello).await.map_err(|error| error.to_string())?;
             match wire::receive::<Answer>(&mut stream, HELLO_BYTES_MAX).await {
                 Ok(Answer::Welcome(welcome)) => Ok((Self(stream), welcome)),
-                Ok(Answer::Failed(error)) => {
-                    Err(error.error("connect", ha_core::ErrorKind::Unavailable).to_string())
-                }
+                Ok(Answer::Failed(error)) => Err(error.error("connect", ha_core::ErrorKind::Unavailable).to_string()),
                 Ok(_) => Err("the greeting was answered with something else".into()),
                 Err(error) => Err(format!("the greeting was not answered: {error}")),
             }

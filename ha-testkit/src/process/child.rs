@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -277,30 +276,28 @@ async fn read(pipe: OwnedFd, mut take: impl FnMut(&[u8])) {
     }
 }
 
-fn read_events(pipe: OwnedFd, told: Arc<Told>) -> impl Future<Output = ()> + Send {
-    async move {
-        let mut line = Vec::new();
-        let take = |bytes: &[u8]| {
-            for byte in bytes {
-                if *byte != b'\n' {
-                    if line.len() < LINE_BYTES_MAX {
-                        line.push(*byte);
-                    }
-                    continue;
+async fn read_events(pipe: OwnedFd, told: Arc<Told>) {
+    let mut line = Vec::new();
+    let take = |bytes: &[u8]| {
+        for byte in bytes {
+            if *byte != b'\n' {
+                if line.len() < LINE_BYTES_MAX {
+                    line.push(*byte);
                 }
-                if let Some(event) = Event::parse(&String::from_utf8_lossy(&line)) {
-                    told.change(|state| {
-                        if state.events.len() < EVENTS_MAX {
-                            state.events.push(event);
-                        }
-                    });
-                }
-                line.clear();
+                continue;
             }
-        };
-        read(pipe, take).await;
-        told.change(|state| state.silent = true);
-    }
+            if let Some(event) = Event::parse(&String::from_utf8_lossy(&line)) {
+                told.change(|state| {
+                    if state.events.len() < EVENTS_MAX {
+                        state.events.push(event);
+                    }
+                });
+            }
+            line.clear();
+        }
+    };
+    read(pipe, take).await;
+    told.change(|state| state.silent = true);
 }
 
 async fn read_errors(pipe: OwnedFd, told: Arc<Told>) {

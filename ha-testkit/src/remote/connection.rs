@@ -11,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::POLL_MAX;
+use super::hex::Hex;
 use super::server::{Client, Hold, Shared};
 use super::wire::{
-    self, Answer, HELLO_BYTES_MAX, Hello, Hex, MESSAGE_BYTES_MAX, Request, VERSION, Welcome, WireCommit, WireEnded,
+    self, Answer, HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Request, VERSION, Welcome, WireCommit, WireEnded,
     WireEntry, WireScope, WireSnapshot, WireTerm,
 };
 

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 use super::POLL_MAX;
 use super::client::{Effect, Inner};
+use super::hex::Hex;
 use super::line::{Line, Silence};
-use super::wire::{self, Answer, Hex, Request, WireTerm};
+use super::wire::{self, Answer, Request, WireTerm};
 
 /// What a session's owner reads without I/O.
 #[derive(Debug)]

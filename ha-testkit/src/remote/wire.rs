@@ -1,8 +1,5 @@
 //! What is said between a client and the server: frames, and the JSON in them.
 
-use std::fmt::Write as _;
-
-use bytes::Bytes;
 use ha_core::Error;
 use ha_core::backend::{
     Acquire, Change, Commit, Ended, Entry, Expect, Fence, Holder, Key, Latch, Mark, Name, Outcome, Prefix, Revision,
@@ -13,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::errors::WireError;
+use super::hex::Hex;
 
 /// The version of the protocol; both sides are of one build, so another one is refused.
 pub(super) const VERSION: u32 = 1;
@@ -77,31 +75,6 @@ pub(super) enum Answer {
     Held { by: WireTerm, value: Hex, wait: WireScope, seen: u64 },
     Done,
     Failed(WireError),
-}
-
-/// Bytes as hexadecimal text.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Hex(String);
-
-impl Hex {
-    pub(super) fn new(bytes: &[u8]) -> Self {
-        let mut text = String::with_capacity(bytes.len() * 2);
-        for byte in bytes {
-            // Writing into a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
-    }
-
-    pub(super) fn bytes(&self) -> Option<Bytes> {
-        let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let pairs = self.0.as_bytes().chunks(2);
-        let byte = |pair: &[u8]| match pair {
-            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-            _ => None,
-        };
-        pairs.map(byte).collect::<Option<Vec<u8>>>().map(Bytes::from)
-    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Real processes over a store that is served to them: what a leader's death by SIGKILL and its pause by
 //! SIGSTOP cost, and what they do not.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
 //! The served store: what its network adds to the contract, and what strange bytes do to it.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::sync::Arc;
 use std::time::Duration;

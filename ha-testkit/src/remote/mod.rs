@@ -21,6 +21,7 @@ mod client;
 mod connection;
 mod errors;
 mod factory;
+mod frame;
 mod hex;
 mod line;
 mod server;

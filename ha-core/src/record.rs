@@ -219,6 +219,44 @@ mod tests {
         assert_eq!((record.body.n, record.epoch, record.write_id), (5, 9, id));
     }
 
+    /// A kind whose shape differs between two formats: the second counts in halves.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Halves(u64);
+    impl Body for Halves {
+        const KIND: &'static str = "number";
+        fn write(&self, format: u32) -> Result<Box<RawValue>, serde_json::Error> {
+            match format {
+                1 if self.0 % 2 == 1 => Err(serde::ser::Error::custom("a half: raise the format to 2")),
+                1 => serde_json::value::to_raw_value(&Number { n: self.0 / 2 }),
+                _ => serde_json::value::to_raw_value(self),
+            }
+        }
+        fn read(format: u32, body: &RawValue) -> Result<Self, serde_json::Error> {
+            match format {
+                1 => serde_json::from_str(body.get()).map(|Number { n }| Self(n * 2)),
+                _ => serde_json::from_str(body.get()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_kind_may_have_another_shape_in_another_format_and_is_written_without_loss_or_not_at_all() {
+        let (id, both) = (WriteId::from_bits(1, 2), Formats::new(1, 2).unwrap());
+        for format in [1, 2] {
+            let bytes = encode_in(format, &Halves(6), id, 9).unwrap();
+            assert_eq!(decode_within::<Halves>(&entry(bytes.clone()), both).unwrap().body, Halves(6));
+            assert_eq!(write_id_of(&entry(bytes)), Some(id), "whatever the format");
+        }
+        let old = encode_in(1, &Halves(6), id, 9).unwrap();
+        assert_eq!(decode::<Number>(&entry(old)).unwrap().body, Number { n: 3 }, "the older version reads it");
+        assert_eq!(encode_in(1, &Halves(7), id, 9).unwrap_err().kind(), ErrorKind::Invalid);
+        let new = encode_in(2, &Halves(7), id, 9).unwrap();
+        assert_eq!(decode::<Number>(&entry(new)).unwrap_err().kind(), ErrorKind::NewerFormat);
+        let second = Formats::new(2, 2).unwrap();
+        let old = encode_in(1, &Halves(6), id, 9).unwrap();
+        assert_eq!(decode_within::<Halves>(&entry(old), second).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
     #[test]
     fn a_newer_format_is_told_from_corruption_even_with_unknown_fields() {
         let newer = entry(r#"{"format":2,"shape":"unheard of"}"#);

@@ -65,13 +65,17 @@ impl Leadership {
         self.grant.valid_until()
     }
 
-    /// Whether it holds as far as this process can know. Reads a clock; no I/O, no runtime.
+    /// Whether it holds as far as this process can know. Reads a clock; no I/O, no runtime: true to the
+    /// deadline even while the application blocks every thread of its runtime, which costs no renewal.
+    /// That the latch was taken away, while the session lives on, is learned by a task of that runtime; until
+    /// then the fence refuses each write.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.grant.is_valid()
     }
 
-    /// Waits until leadership is over, and says why. Many may wait.
+    /// Waits until leadership is over, and says why. Many may wait. The reason comes from a task on the
+    /// application's runtime: while that is blocked, ask [`Leadership::is_valid`].
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.

@@ -128,9 +128,9 @@ async fn a_rolling_upgrade_under_load_with_fail_overs_both_ways_loses_nothing() 
     };
     let mut running: Vec<_> = (0..3).map(|_| start(old())).collect();
     progress("three old ones make progress").await;
-    for replaced in 0..3 {
+    for process in &mut running {
         // Ended with no word, whether it leads or not; a newer one comes in its place.
-        running[replaced] = start(new());
+        *process = start(new());
         progress("a mixed cluster makes progress").await;
         for _ in 0..4 {
             // Who leads is thrown out, so that versions take turns both ways.

@@ -60,9 +60,15 @@ impl Grant {
     /// The leadership that `session` has just won on `latch` under `term`, with a fresh session id.
     #[must_use]
     pub fn hold(seam: &Seam, session: Arc<dyn Session>, latch: Latch, term: Term) -> Self {
+        let session_id = seam.uuid();
+        Self::hold_as(session_id, seam, session, latch, term)
+    }
+
+    /// As [`Grant::hold`], with that session id.
+    pub(super) fn hold_as(session_id: Uuid, seam: &Seam, session: Arc<dyn Session>, latch: Latch, term: Term) -> Self {
         let inner = Inner {
             fence: Fence { latch, term },
-            session_id: seam.uuid(),
+            session_id,
             session,
             seam: seam.clone(),
             lost: watch::Sender::new(None),
@@ -88,7 +94,8 @@ impl Grant {
         &self.inner.fence.term
     }
 
-    /// Flink's leader session id: random, one per grant, good only for comparing.
+    /// Flink's leader session id: random, one per grant, good only for comparing. All zeros where no
+    /// election is held.
     #[must_use]
     pub fn session_id(&self) -> Uuid {
         self.inner.session_id

@@ -20,6 +20,7 @@ mod barrier;
 mod lanes;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::backend::{Backend, Commit, Expect, Fence, Key, Outcome, Revision};
@@ -63,6 +64,7 @@ pub struct Committer {
     lanes: Lanes,
     barriers: Barriers,
     budget: Duration,
+    closed: AtomicBool,
 }
 
 impl Committer {
@@ -75,7 +77,23 @@ impl Committer {
     /// As [`Committer::new`], trying for that long.
     #[must_use]
     pub fn with_budget(backend: Arc<dyn Backend>, seam: Seam, budget: Duration) -> Arc<Self> {
-        Arc::new(Self { backend, seam, lanes: Lanes::new(), barriers: Barriers::default(), budget })
+        Arc::new(Self {
+            backend,
+            seam,
+            lanes: Lanes::new(),
+            barriers: Barriers::default(),
+            budget,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// The services that it belongs to were closed: nothing more is to be written.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// The backend underneath.

@@ -34,7 +34,8 @@ pub trait LeaderRetrieval: fmt::Debug + Send + Sync {
     /// Tells the listener who leads now and whenever that changes.
     ///
     /// # Errors
-    /// [`ErrorKind::IllegalState`]: started already. One retrieval serves one listener, once.
+    /// * [`ErrorKind::IllegalState`]: started already. One retrieval serves one listener, once.
+    /// * [`ErrorKind::Closed`]: the services that it was got from were closed.
     fn start(&self, listener: Arc<dyn LeaderRetrievalListener>) -> Result<(), Error>;
 
     /// Ends the listener's notifications: none reaches it after this returns, unless it does not
@@ -96,6 +97,11 @@ impl LeaderRetrieval for DefaultLeaderRetrieval {
             return Err(Error::new(ErrorKind::IllegalState, "start leader retrieval")
                 .at(&self.info_key)
                 .because("it was started before; get another retrieval for another listener"));
+        }
+        if self.follower.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "start leader retrieval")
+                .at(&self.info_key)
+                .because("the services were closed; open others"));
         }
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let (finished, done) = tokio::sync::watch::channel(false);

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
-use super::{HighAvailabilityServices, ServicesOptions};
+use super::{DEFAULT_LEADER_ID, HighAvailabilityServices, ServicesOptions};
 use crate::backend::{Backend, Latch, Name};
 use crate::blob::BlobStore;
 use crate::checkpoint::CheckpointRecoveryFactory;
@@ -50,6 +51,8 @@ pub struct HaServices {
     sessions: Arc<Sessions>,
     seam: Seam,
     handicap: Duration,
+    /// The session id of every grant; `None`: a random one for each.
+    session_id: Option<Uuid>,
     parts: Mutex<Parts>,
 }
 
@@ -81,8 +84,27 @@ impl HaServices {
             sessions,
             seam,
             handicap: options.handicap,
+            session_id: None,
             parts: Mutex::default(),
         })
+    }
+
+    /// As [`HaServices::new`], for a store that no other process and no other services use: nobody
+    /// competes, so whoever contends is granted leadership at once, and the leader session id is always
+    /// [`DEFAULT_LEADER_ID`]. Standalone services are made of it.
+    ///
+    /// Not for a store that others use too. Writes would be fenced as ever, but one leadership could not
+    /// be told from the next by its session id, and what is late from an earlier one would pass for current.
+    ///
+    /// # Errors
+    /// As [`HaServices::new`].
+    pub fn uncontested(
+        backend: Arc<dyn Backend>,
+        storage: StateStorage,
+        options: &ServicesOptions,
+        seam: Seam,
+    ) -> Result<Self, Error> {
+        Ok(Self { session_id: Some(DEFAULT_LEADER_ID), ..Self::new(backend, storage, options, seam)? })
     }
 
     /// The election service of the process's one latch.
@@ -120,7 +142,7 @@ impl HaServices {
         }
         let follower = self.follower(&mut parts, latch);
         let (committer, sessions) = (Arc::clone(&self.committer), Arc::clone(&self.sessions));
-        let election = ElectionParts::new(committer, sessions, follower, self.handicap);
+        let election = ElectionParts::new(committer, sessions, follower, self.handicap, self.session_id);
         let service = Arc::new(LeaderElectionService::new(latch.clone(), election, self.stores.clone()));
         parts.elections.insert(latch.clone(), Arc::clone(&service));
         Ok(service)
@@ -188,11 +210,14 @@ impl HighAvailabilityServices for HaServices {
         let elections = {
             let mut parts = self.parts();
             parts.closed = true;
+            parts.followers.values().for_each(|follower| follower.close());
             parts.elections.clone()
         };
         // At once: each may have to wait for a store that does not answer.
         futures_util::future::join_all(elections.values().map(|election| election.shut())).await;
         self.parts().elections.clear();
+        // After the addresses were withdrawn, which is the last that is written.
+        self.committer.close();
         self.committer.backend().close().await
     }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::backend::Name;
 use crate::blob::BlobStore;
@@ -11,6 +12,9 @@ use crate::job_result::{JobResultStore, RunningJobsRegistry};
 use crate::plan::ExecutionPlanStore;
 use crate::retrieval::LeaderRetrieval;
 use crate::{ComponentId, Error, JobId};
+
+/// The leader session id where no election is held: all zeros. Flink's `DEFAULT_LEADER_ID`.
+pub const DEFAULT_LEADER_ID: Uuid = Uuid::nil();
 
 /// Everything that a highly available service needs, in one place. Flink's
 /// `HighAvailabilityServices`.
@@ -69,6 +73,15 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
         self.leader_election(ComponentId::rest_server())
     }
 
+    /// The election of the web monitor: another name of the REST endpoint, one component with
+    /// [`cluster_rest_endpoint_leader_election`](Self::cluster_rest_endpoint_leader_election).
+    ///
+    /// # Errors
+    /// As [`HighAvailabilityServices::leader_election`].
+    fn web_monitor_leader_election(&self) -> Result<Arc<dyn LeaderElection>, Error> {
+        self.cluster_rest_endpoint_leader_election()
+    }
+
     /// The election of a job's master.
     ///
     /// # Errors
@@ -101,12 +114,36 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
         self.leader_retriever(ComponentId::rest_server())
     }
 
+    /// The retrieval of the web monitor's leader: another name of the REST endpoint. Flink's
+    /// `getWebMonitorLeaderRetriever`.
+    ///
+    /// # Errors
+    /// As [`HighAvailabilityServices::leader_retriever`].
+    fn web_monitor_leader_retriever(&self) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        self.cluster_rest_endpoint_leader_retriever()
+    }
+
     /// The retrieval of the master of a job.
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed): the services were closed.
     fn job_manager_leader_retriever(&self, job: &JobId) -> Result<Arc<dyn LeaderRetrieval>, Error> {
         self.leader_retriever(ComponentId::job_master(job)?)
+    }
+
+    /// The retrieval of the master of a job, and the address to fall back to where leaders cannot be
+    /// discovered. Services that find leaders in a store, as [`HaServices`](crate::HaServices) does,
+    /// ignore the address, and do not check it; standalone services answer with it.
+    ///
+    /// # Errors
+    /// As [`job_manager_leader_retriever`](Self::job_manager_leader_retriever), and
+    /// [`Invalid`](crate::ErrorKind::Invalid) where the address is used: it is empty or too long.
+    fn job_manager_leader_retriever_with_default(
+        &self,
+        job: &JobId,
+        _default_address: &str,
+    ) -> Result<Arc<dyn LeaderRetrieval>, Error> {
+        self.job_manager_leader_retriever(job)
     }
 
     /// A store of execution plans, not started. It writes under whatever leadership this process holds

@@ -145,6 +145,21 @@ async fn after_grant_revoke_grant_a_stale_confirmation_is_refused_and_the_new_le
     assert_eq!((leader.address.as_str(), leader.session_id), ("new:1", current));
 }
 
+/// A contender that still stands must not make the process that closes lead once more.
+#[tokio::test]
+async fn closing_the_services_revokes_once_and_lets_the_standby_lead() {
+    let (_store, one, other) = two();
+    let (election, standing) = (one.dispatcher_leader_election().unwrap(), other.dispatcher_leader_election().unwrap());
+    let leader = started(&election).await;
+    let id = granted(&leader).await;
+    let standby = started(&standing).await;
+    within("closed", one.close()).await.unwrap();
+    granted(&standby).await;
+    leader.until("revoked", |told| told.len() >= 2).await;
+    within("its election closed", election.close()).await.unwrap();
+    assert_eq!(leader.told(), [Told::Granted(id), Told::Revoked]);
+}
+
 /// In Flink, whatever a contender throws ends the whole service.
 #[tokio::test]
 async fn a_panicking_contender_does_not_end_the_service() {

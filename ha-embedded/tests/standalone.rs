@@ -7,8 +7,10 @@ mod told;
 use std::sync::Arc;
 
 use ha_core::backend::Name;
-use ha_core::checkpoint::{CheckpointKind, CompletedCheckpoint, DiscardStateOnly, RecoveryClaimMode};
-use ha_core::election::FencingToken;
+use ha_core::checkpoint::{
+    CheckpointIdCounter, CheckpointKind, CompletedCheckpoint, DiscardStateOnly, RecoveryClaimMode,
+};
+use ha_core::election::{FencingToken, Leadership};
 use ha_core::retrieval::{Leader, LeaderView};
 use ha_core::seam::Seam;
 use ha_core::{
@@ -34,6 +36,13 @@ fn services(standalone: &StandaloneOptions) -> StandaloneHaServices {
 
 fn job(name: &str) -> JobId {
     JobId::new(name).unwrap()
+}
+
+/// The counter of a job, started, under that leadership.
+async fn counter(leadership: &Leadership) -> Arc<dyn CheckpointIdCounter> {
+    let counter = leadership.checkpoint_recovery_factory().create_checkpoint_id_counter(&job("a"));
+    counter.start().await.unwrap();
+    counter
 }
 
 /// The configured leader at that address.
@@ -84,9 +93,8 @@ async fn two_services_do_not_compete_and_share_nothing() {
     let first = within("one leads", one.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
     let second = within("the other leads", other.dispatcher_leader_election().unwrap().campaign()).await.unwrap();
     assert!(first.is_valid() && second.is_valid());
-    first.checkpoint_recovery_factory().create_checkpoint_id_counter(&job("a")).get_and_increment().await.unwrap();
-    let counter = second.checkpoint_recovery_factory().create_checkpoint_id_counter(&job("a"));
-    assert_eq!(counter.get_and_increment().await.unwrap(), 1);
+    assert_eq!(counter(&first).await.get_and_increment().await.unwrap(), 1);
+    assert_eq!(counter(&second).await.get_and_increment().await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -110,14 +118,13 @@ async fn what_was_got_under_an_earlier_leadership_is_refused_though_the_session_
     let services = services(&options());
     let election = services.dispatcher_leader_election().unwrap();
     let first = within("leads", election.campaign()).await.unwrap();
-    let stale = first.checkpoint_recovery_factory().create_checkpoint_id_counter(&job("a"));
+    let stale = counter(&first).await;
     assert_eq!(stale.get_and_increment().await.unwrap(), 1);
     within("resigned", first.resign()).await.unwrap();
     let second = within("leads again", election.campaign()).await.unwrap();
     let refused = stale.get_and_increment().await.unwrap_err();
     assert!(matches!(refused.kind(), ErrorKind::NotLeader | ErrorKind::Fenced), "{refused}");
-    let counter = second.checkpoint_recovery_factory().create_checkpoint_id_counter(&job("a"));
-    assert_eq!(counter.get_and_increment().await.unwrap(), 2);
+    assert_eq!(counter(&second).await.get_and_increment().await.unwrap(), 2);
 }
 
 #[tokio::test]

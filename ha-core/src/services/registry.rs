@@ -62,7 +62,8 @@ impl FactoryRegistry {
     /// * [`Invalid`](ErrorKind::Invalid): there is none; the text lists those there are.
     pub fn factory(&self, name: &str) -> Result<&Arc<dyn HighAvailabilityServicesFactory>, Error> {
         let wanted = name.to_ascii_lowercase();
-        let error = |kind| Error::new(kind, "high-availability services").at(format!("{name:.40?}"));
+        let asked = name.chars().take(40).collect::<String>();
+        let error = |kind| Error::new(kind, "high-availability services").at(format!("{asked:?}"));
         match (self.factories.get(&wanted), self.absent.get(&wanted)) {
             (Some(factory), _) => Ok(factory),
             (None, Some(feature)) => Err(error(ErrorKind::Unsupported)

@@ -25,7 +25,8 @@ const TOKENS_ABOVE: &str = "tokens-above";
 pub struct StandaloneServicesFactory;
 
 fn options(setup: &ServicesSetup) -> Result<StandaloneOptions, Error> {
-    let invalid = |name: &str| Error::new(ErrorKind::Invalid, "standalone settings").at(format!("{name:.60?}"));
+    let shown = |name: &str| format!("{:?}", name.chars().take(60).collect::<String>());
+    let invalid = |name: &str| Error::new(ErrorKind::Invalid, "standalone settings").at(shown(name));
     let mut options = StandaloneOptions::default();
     for name in setup.settings.names() {
         let value = setup.settings.get(name).unwrap_or_default();

@@ -14,10 +14,10 @@ async fn after_close_everything_that_was_got_before_is_refused_as_closed() {
         services.resource_manager_leader_election().unwrap(),
         services.cluster_rest_endpoint_leader_election().unwrap(),
     );
-    contending.start_leader_election(Arc::new(Told::default())).await.unwrap();
+    contending.start_leader_election(Arc::new(Told)).await.unwrap();
     let (retrieval, listening) =
         (services.dispatcher_leader_retriever().unwrap(), services.dispatcher_leader_retriever().unwrap());
-    listening.start(Arc::new(Told::default())).unwrap();
+    listening.start(Arc::new(Told)).unwrap();
     let mut watch = listening.watch();
     let (plans, results, blobs) = (
         services.execution_plan_store().unwrap(),
@@ -25,7 +25,7 @@ async fn after_close_everything_that_was_got_before_is_refused_as_closed() {
         services.blob_store().unwrap(),
     );
     let (started, factory) = (leadership.execution_plan_store(), services.checkpoint_recovery_factory().unwrap());
-    started.start(Arc::new(Told::default())).await.unwrap();
+    started.start(Arc::new(Told)).await.unwrap();
     let counter = factory.create_checkpoint_id_counter(&job());
     counter.start().await.unwrap();
     counter.get_and_increment().await.unwrap();
@@ -40,8 +40,8 @@ async fn after_close_everything_that_was_got_before_is_refused_as_closed() {
     let result = JobResult::new(job(), JobStatus::Failed);
     let refused = [
         ("campaign", election.campaign().await.map(drop)),
-        ("start election", election.start_leader_election(Arc::new(Told::default())).await),
-        ("start retrieval", retrieval.start(Arc::new(Told::default()))),
+        ("start election", election.start_leader_election(Arc::new(Told)).await),
+        ("start retrieval", retrieval.start(Arc::new(Told))),
         ("guarded", leadership.guarded(Ok).await.map(drop)),
         ("put plan", started.put_execution_plan(&plan).await),
         ("recover plan", started.recover_execution_plan(&job()).await.map(drop)),
@@ -91,5 +91,5 @@ async fn after_close_client_services_are_refused_as_closed() {
     client.close().await.unwrap();
     client.close().await.unwrap();
     assert_eq!(client.cluster_rest_endpoint_leader_retriever().unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(retrieval.start(Arc::new(Told::default())).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(retrieval.start(Arc::new(Told)).unwrap_err().kind(), ErrorKind::Closed);
 }

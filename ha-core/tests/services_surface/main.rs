@@ -214,7 +214,7 @@ async fn client_services_open_no_session_write_nothing_and_read_only_below_the_l
 
     let backend = stores.connect_backend(&ServicesSetup::new(seam.clone())).await.unwrap();
     let client = ClientHaServices::new(backend, &options, seam).unwrap();
-    let told = Arc::new(Told::default());
+    let told = Arc::new(Told);
     let retrieval = client.cluster_rest_endpoint_leader_retriever().unwrap();
     retrieval.start(Arc::<Told>::clone(&told)).unwrap();
     within("found", retrieval.watch().leader()).await;
@@ -266,7 +266,7 @@ async fn recovered(factory: &dyn CheckpointRecoveryFactory) -> Result<Arc<dyn Co
 
 async fn write_something_everywhere(services: &dyn HighAvailabilityServices) {
     let plans = services.execution_plan_store().unwrap();
-    plans.start(Arc::new(Told::default())).await.unwrap();
+    plans.start(Arc::new(Told)).await.unwrap();
     plans.put_execution_plan(&ExecutionPlan::new(job(), "plan".into())).await.unwrap();
     plans.stop().await.unwrap();
     let factory = services.checkpoint_recovery_factory().unwrap();

@@ -120,8 +120,13 @@ impl Writer {
     /// Begins a commit under the leadership that holds now. It stays under exactly that one.
     ///
     /// # Errors
-    /// [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
+    /// * [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
+    /// * [`ErrorKind::Closed`]: the services that this writer comes from were closed. Nothing was sent.
     pub fn draft(&self) -> Result<Draft, Error> {
+        // Before the question of who leads: to campaign again would not help.
+        if self.committer.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "write").because("the services were closed; open others"));
+        }
         let commit = Commit::new(self.seam().write_id());
         let Some(grant) = self.authority.grant()? else {
             return Ok(Draft { commit, grant: None, format: self.formats().oldest() });

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::info::HolderInformation;
 use super::publisher::Publisher;
@@ -73,6 +74,8 @@ pub(super) struct Parts {
     pub(super) follower: Arc<SharedFollower>,
     /// How long a candidate of lower priority waits before each attempt.
     pub(super) handicap: Duration,
+    /// The session id of every grant, where no election is held; `None`: a random one for each.
+    pub(super) session_id: Option<Uuid>,
 }
 
 impl Parts {

@@ -67,14 +67,21 @@ impl Grant {
     /// the [oldest format](Formats::oldest) of this version, whatever the cluster writes.
     #[must_use]
     pub fn hold(seam: &Seam, session: Arc<dyn Session>, latch: Latch, term: Term) -> Self {
-        Self::hold_on(seam, session, latch, term, Basis::unread(Formats::SUPPORTED.oldest()))
+        Self::hold_as(seam.uuid(), seam, session, latch, term, Basis::unread(Formats::SUPPORTED.oldest()))
     }
 
-    /// As [`Grant::hold`], by what was read of the cluster's format under that term.
-    pub(crate) fn hold_on(seam: &Seam, session: Arc<dyn Session>, latch: Latch, term: Term, basis: Basis) -> Self {
+    /// As [`Grant::hold`], with that session id, by what was read of the cluster's format under that term.
+    pub(crate) fn hold_as(
+        session_id: Uuid,
+        seam: &Seam,
+        session: Arc<dyn Session>,
+        latch: Latch,
+        term: Term,
+        basis: Basis,
+    ) -> Self {
         let inner = Inner {
             fence: Fence { latch, term },
-            session_id: seam.uuid(),
+            session_id,
             session,
             seam: seam.clone(),
             lost: watch::Sender::new(None),
@@ -106,7 +113,8 @@ impl Grant {
         &self.inner.fence.term
     }
 
-    /// Flink's leader session id: random, one per grant, good only for comparing.
+    /// Flink's leader session id: random, one per grant, good only for comparing. All zeros where no
+    /// election is held.
     #[must_use]
     pub fn session_id(&self) -> Uuid {
         self.inner.session_id

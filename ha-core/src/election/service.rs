@@ -147,8 +147,9 @@ impl ElectionParts {
         sessions: Arc<super::sessions::Sessions>,
         follower: Arc<crate::retrieval::follower::SharedFollower>,
         handicap: Duration,
+        session_id: Option<Uuid>,
     ) -> Self {
-        Self(Parts { committer, sessions, follower, handicap })
+        Self(Parts { committer, sessions, follower, handicap, session_id })
     }
 }
 

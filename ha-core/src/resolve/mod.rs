@@ -20,6 +20,7 @@ mod barrier;
 mod lanes;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::backend::{Backend, Commit, Expect, Fence, Key, Outcome, Revision};
@@ -68,6 +69,7 @@ pub struct Committer {
     barriers: Barriers,
     budget: Duration,
     formats: Formats,
+    closed: AtomicBool,
 }
 
 impl Committer {
@@ -90,13 +92,23 @@ impl Committer {
     }
 
     fn of(backend: Arc<dyn Backend>, seam: Seam, budget: Duration, formats: Formats) -> Self {
-        Self { backend, seam, lanes: Lanes::new(), barriers: Barriers::default(), budget, formats }
+        let (lanes, barriers, closed) = (Lanes::new(), Barriers::default(), AtomicBool::new(false));
+        Self { backend, seam, lanes, barriers, budget, formats, closed }
     }
 
     /// The formats that this process reads and can take part in.
     #[must_use]
     pub fn formats(&self) -> Formats {
         self.formats
+    }
+
+    /// The services that it belongs to were closed: nothing more is to be written.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// The backend underneath.

@@ -274,8 +274,9 @@ impl Runner {
             Effect::Grant(term) => {
                 let Some(session) = &self.session else { return };
                 let session: Arc<dyn Session> = Arc::<SharedSession>::clone(session);
-                let grant =
-                    Grant::hold_on(self.elector.seam(), session, self.elector.latch.clone(), term, self.basis());
+                let (seam, latch) = (self.elector.seam(), self.elector.latch.clone());
+                let session_id = self.elector.parts.session_id.unwrap_or_else(|| seam.uuid());
+                let grant = Grant::hold_as(session_id, seam, session, latch, term, self.basis());
                 tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
                 self.elector.current.send_replace(Some(grant));
             }

@@ -10,6 +10,9 @@ mod list;
 
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod blobs;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod checkpoints;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
@@ -31,6 +34,9 @@ pub mod endings;
 pub mod information;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod job_results;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod plans;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
@@ -38,6 +44,9 @@ pub mod retrieval;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod states;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod storage;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod trouble;

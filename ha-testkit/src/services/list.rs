@@ -356,6 +356,8 @@ macro_rules! services_cases {
                 "A blob is whole or not there whatever happens to it.";
             endings::x_35_closing_or_dropping_at_any_point_leaves_nothing []
                 "Closing or dropping at any point leaves nothing.";
+            told::x_38_each_transition_is_told_once_with_its_term []
+                "Each transition is told once with its term.";
             retrieval::x_40_a_retrieval_never_goes_back []
                 "A retrieval never goes back.";
             endings::x_41_dropped_calls_leave_the_rules_intact []

@@ -7,6 +7,7 @@ mod contender;
 mod factory;
 mod line;
 mod list;
+mod telling;
 
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
@@ -47,6 +48,9 @@ pub mod states;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod storage;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod told;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod trouble;

@@ -350,7 +350,7 @@ macro_rules! services_cases {
                 "Two processes with one name are two.";
             trouble::x_32_an_old_version_does_not_replace_a_plan_that_was_made_anew []
                 "An old version does not replace a plan that was made anew.";
-            job_results::x_33_of_results_there_is_one_after_races_crashes_and_lost_leaderships []
+            result_races::x_33_of_results_there_is_one_after_races_crashes_and_lost_leaderships []
                 "Of results there is one after races crashes and lost leaderships.";
             blobs::x_34_a_blob_is_whole_or_not_there_whatever_happens_to_it []
                 "A blob is whole or not there whatever happens to it.";

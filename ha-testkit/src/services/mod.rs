@@ -41,6 +41,9 @@ pub mod job_results;
 pub mod plans;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod result_races;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod retrieval;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]

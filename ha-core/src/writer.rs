@@ -220,6 +220,8 @@ fn concluded(outcome: Outcome, subject: Option<Key>, grant: Option<&Grant>) -> R
                 error = error.at(subject);
             }
             if let Some(grant) = grant {
+                let (epoch, session_id) = (grant.epoch(), grant.session_id());
+                tracing::warn!(latch = %grant.latch(), epoch, %session_id, "write fenced");
                 // The store knows better than our clock: everybody who holds the grant learns it.
                 grant.end(LossReason::Fenced);
                 error = error.because(format!("epoch {} is over; nothing was written", grant.epoch()));

@@ -190,6 +190,9 @@ impl Elector {
             over.iter().for_each(|grant| grant.end(why));
         });
         if let Some(grant) = over {
+            let (epoch, session_id) = (grant.epoch(), grant.session_id());
+            let reason = grant.loss().unwrap_or(why);
+            tracing::info!(latch = %self.latch, epoch, %session_id, %reason, "leadership over");
             self.publisher.forget(&grant);
         }
     }

@@ -69,8 +69,13 @@ impl Runner {
                 _ => {}
             }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
+            let was_idle = self.machine.state == State::Idle;
             for effect in self.machine.step(event) {
                 self.apply(effect);
+            }
+            if was_idle && self.machine.state != State::Idle {
+                let label = self.elector.parts.sessions.options().label.as_str();
+                tracing::info!(latch = %self.elector.latch, label, "campaign");
             }
             let settled = !matches!(self.machine.state, State::Releasing | State::Leading(_));
             if settled && *self.elector.resigned.borrow() < self.carried_out.resignations {
@@ -280,10 +285,7 @@ impl Runner {
                 tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
                 self.elector.current.send_replace(Some(grant));
             }
-            Effect::Revoke(why) => {
-                tracing::info!(latch = %self.elector.latch, reason = %why, "leadership over");
-                self.elector.revoke(why);
-            }
+            Effect::Revoke(why) => self.elector.revoke(why),
             Effect::DropSession => self.leave_session(),
             Effect::Report(error) => {
                 tracing::warn!(latch = %self.elector.latch, ?error, "the election cannot go on as it is");

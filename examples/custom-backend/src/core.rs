@@ -24,7 +24,10 @@ pub(crate) struct Core {
 impl Core {
     // guide: open
     pub(crate) fn open(path: &Path, seam: Seam) -> Result<Self, Error> {
-        let database = Database::create(path).map_err(failed)?;
+        Self::on(Database::create(path).map_err(failed)?, seam)
+    }
+
+    pub(crate) fn on(database: Database, seam: Seam) -> Result<Self, Error> {
         let transaction = database.begin_write().map_err(failed)?;
         let mut tables = Tables::open(&transaction)?;
         // No session survived, so every latch is free: whoever led before is fenced from here on.

@@ -25,6 +25,8 @@
 
 mod commit;
 mod core;
+#[cfg(test)]
+mod disk_tests;
 mod handle;
 mod hooks;
 mod latch;

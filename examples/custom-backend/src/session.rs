@@ -84,9 +84,10 @@ impl Session for RedbSession {
     // guide: attempt
     async fn try_acquire(&self, latch: &Latch, holder: Bytes, over: Option<&Term>) -> Result<Acquire, Error> {
         let (core, id, latch, over) = (Arc::clone(&self.store.core), self.id, latch.clone(), over.cloned());
-        let attempt = self.store.writer.write("acquire", move |tables| {
-            latch::acquire(tables, &mut core.sessions(), id, &latch, &holder, over.as_ref())
-        });
+        let attempt = self
+            .store
+            .writer
+            .write("acquire", move |tables| latch::acquire(tables, &core, id, &latch, &holder, over.as_ref()));
         attempt.await?
     }
     // guide: end

@@ -1,5 +1,7 @@
 //! What this backend promises beyond the suites: a crash, and a second one who opens the file.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are test code too")]
+
 use std::fs;
 
 use custom_backend::{RedbBackend, RedbStore};

@@ -1,5 +1,7 @@
 //! The guide shows what the example does: each piece of code in it is a marked region of a source.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are test code too")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! The first two steps of the guide: a backend that can do nothing yet, and a suite that says so.
 
 #![allow(missing_docs, unreachable_pub, reason = "a piece of a library, as its author would begin it")]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are test code too")]
 
 use std::panic::catch_unwind;
 

@@ -26,9 +26,10 @@ struct Namespace {
 #[async_trait]
 impl BackendFactory for Factory {
     async fn open(&self) -> Result<Arc<dyn Store>, Missing> {
-        let missing = |error: &dyn std::fmt::Display| Missing(format!("a file to write to: {error}"));
-        let (seam, directory) = (Seam::system(), tempfile::tempdir().map_err(|error| missing(&error))?);
-        let store = RedbStore::open(directory.path().join("store"), seam.clone()).map_err(|error| missing(&error))?;
+        let directory = tempfile::tempdir().map_err(|error| Missing(format!("a temporary folder: {error}")))?;
+        let seam = Seam::system();
+        // Not `Missing`: a backend that cannot be opened is red.
+        let store = RedbStore::open(directory.path().join("store"), seam.clone()).unwrap();
         Ok(Arc::new(Namespace { seam, store: Mutex::new(store), directory }))
     }
 }

@@ -5,6 +5,7 @@
 //!   waiting at that moment.
 //! * Any number of handles *within one process*. redb lets one process open a file; a second one is
 //!   refused. So this backend suits services that share a process and want to survive its restart.
+//! * Crash-only: closing the file does nothing that opening it would not do after a crash.
 //! * A restart keeps keys, revisions and epochs, and ends all sessions: nobody leads afterwards, and
 //!   whoever led before is fenced.
 //!
@@ -40,8 +41,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use ha_core::Error;
 use ha_core::seam::Seam;
+use ha_core::{Error, ErrorKind};
 
 pub use handle::RedbBackend;
 
@@ -73,7 +74,7 @@ impl RedbStore {
     }
 
     /// Ends all sessions and closes the file, so that it can be opened again. Calls on handles of
-    /// this store then fail as closed.
+    /// this store then fail as closed. A second call does nothing.
     ///
     /// # Errors
     /// The disk failed. The file is closed all the same, and what was acknowledged is in it.
@@ -81,10 +82,16 @@ impl RedbStore {
     /// # Cancel safety
     /// Call again to go on.
     pub async fn close(&self) -> Result<(), Error> {
+        // What was asked for before is done first, so that little is left to wait for below.
+        let done = self.writer.write("close", |_| Ok(())).await;
+        // The latches stay held in the file: opening frees them, as it must after a crash.
         self.core.sessions().end_all();
-        let freed = self.writer.write("close", |_| Ok(())).await;
         self.core.close();
-        freed
+        match done {
+            // It was closed before.
+            Err(error) if error.kind() == ErrorKind::Closed => Ok(()),
+            done => done,
+        }
     }
 }
 

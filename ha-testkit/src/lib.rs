@@ -75,6 +75,8 @@
 //!   sockets of its own does not fit in.
 //! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
 //!   so that a green suite means something.
+//! * [`remote`]: a store in memory that is served to other processes, and a backend as any other; with
+//!   [`process`], which starts, kills and stops real ones.
 //! * [`run`]: how one case is opened, run, timed and torn down; for running cases by hand.
 //! * [`registry`] and [`document`](mod@document): what is claimed, and where it is proved. `docs/conformance.md` is
 //!   printed from it by `cargo run -p ha-testkit --bin conformance-doc`.
@@ -93,7 +95,10 @@ mod factory;
 pub mod faults;
 pub mod fixture;
 pub mod mutants;
+#[cfg(unix)]
+pub mod process;
 pub mod registry;
+pub mod remote;
 #[doc(hidden)]
 pub mod resolution;
 pub mod run;

@@ -33,6 +33,16 @@ const fn custom(module: &'static str, file: &'static str, level: Level) -> Place
     Place { module, file, level, can, because }
 }
 
+const fn remote(module: &'static str, file: &'static str, level: Level) -> Place {
+    Place {
+        module,
+        file,
+        level,
+        can: &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads],
+        because: "memory does not survive a restart, a dropped session ends by silence, and a dropped wait is heard of a moment later",
+    }
+}
+
 /// All places of this workspace. A new backend adds its own here.
 pub const PLACES: &[Place] = &[
     embedded("conformance::embedded", BACKEND_FILE, Level::Backend),
@@ -46,6 +56,7 @@ pub const PLACES: &[Place] = &[
         can: &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop],
         because: "memory does not survive a restart, and the model wakes every watcher instead of keeping a list of them",
     },
+    remote("conformance::remote", "ha-testkit/tests/conformance.rs", Level::Backend),
     embedded("conformance::embedded", "ha-embedded/tests/services.rs", Level::Services),
     Place {
         module: "conformance::model",
@@ -54,9 +65,11 @@ pub const PLACES: &[Place] = &[
         can: &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop],
         because: "memory does not survive a restart, and the model wakes every watcher instead of keeping a list of them",
     },
+    remote("conformance::remote", "ha-testkit/tests/services.rs", Level::Services),
     embedded("resolution::embedded", RESOLUTION_FILE, Level::Resolution),
     embedded("resolution::embedded_chroot", RESOLUTION_FILE, Level::Resolution),
     custom("conformance::redb", "examples/custom-backend/tests/conformance.rs", Level::Backend),
     custom("resolution::redb", "examples/custom-backend/tests/resolution.rs", Level::Resolution),
     custom("conformance::redb", "examples/custom-backend/tests/services.rs", Level::Services),
+    remote("resolution::remote", "ha-testkit/tests/resolution.rs", Level::Resolution),
 ];

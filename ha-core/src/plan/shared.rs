@@ -123,10 +123,14 @@ impl Shared {
         sent
     }
 
-    /// Creates or replaces the pointer. Returns the state that was replaced.
+    /// Creates or replaces the pointer. Returns the state that was replaced. Nothing of this job was
+    /// [replaceable](Self::replaceable) just before, or something was and is known.
     async fn link(&self, state: &mut State, job: &JobId, pointer: &Pointer) -> Result<Option<StateHandle>, Error> {
         for _ in 0..ATTEMPTS {
-            let replaces = self.replaceable(state, job).await?;
+            // What is unknown to us was absent when it was looked for, or by the answer to the last attempt.
+            // It is not looked for again: the commit expects the absence, and decides.
+            let known = state.owned.contains(job);
+            let replaces = if known { self.replaceable(state, job).await? } else { None };
             match self.send(state, job, replaces.as_ref(), pointer).await? {
                 Committed::Applied(_) => return Ok(replaces.map(|stands| stands.handle)),
                 // Vanished, or somebody was faster: what there is now decides.

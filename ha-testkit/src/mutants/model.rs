@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,9 +82,16 @@ impl Shared {
     }
 
     fn snapshot(&self, scope: &Scope) -> Snapshot {
+        let from = match scope {
+            Scope::Key(key) => key.as_str(),
+            Scope::Below(prefix) => prefix.as_str().trim_end_matches('/'),
+        };
         self.step(|state| {
-            let keys: Vec<Key> = state.entries.keys().filter(|key| self.contains(scope, key)).cloned().collect();
-            Snapshot { entries: keys.iter().filter_map(|key| state.entry(key)).collect(), mark: state.mark() }
+            // Whatever the scope contains begins like that, and stands together.
+            let from_there = state.entries.range::<str, _>((Bound::Included(from), Bound::Unbounded));
+            let keys = from_there.map(|(key, _)| key).take_while(|key| key.as_str().starts_with(from));
+            let within = keys.filter(|key| self.contains(scope, key));
+            Snapshot { entries: within.filter_map(|key| state.entry(key)).collect(), mark: state.mark() }
         })
     }
 }

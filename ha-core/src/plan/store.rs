@@ -11,6 +11,10 @@ use crate::{Error, JobId};
 /// What it hears is a hint: a plan may be gone or back when the call arrives, and one that is known
 /// may be announced again, when another instance has changed it, say. A process that does not lead must ignore what was added.
 ///
+/// The first change after a quiet time is told at once. What follows in quick succession is told together,
+/// after some milliseconds, and up to a second later if there are tens of thousands of plans; what comes and
+/// goes in between may not be told at all.
+///
 /// The calls come one at a time while the store is locked: they must not block, and must not wait
 /// for the store; hand the job over to a task instead. A panic is caught and logged.
 pub trait ExecutionPlanListener: Send + Sync + 'static {

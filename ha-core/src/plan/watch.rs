@@ -197,3 +197,15 @@ async fn present_now(shared: &Shared, jobs: &[&JobId]) -> Result<BTreeSet<JobId>
     }
     Ok(present)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_grows_with_what_was_looked_at_and_has_a_bound() {
+        assert_eq!(rest_after(1), Duration::from_micros(5020));
+        assert_eq!(rest_after(10_000), Duration::from_millis(205));
+        assert_eq!(rest_after(usize::MAX), REST_MAX);
+    }
+}

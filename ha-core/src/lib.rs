@@ -6,6 +6,7 @@ pub mod checkpoint;
 mod discard;
 pub mod election;
 mod error;
+mod excerpt;
 pub mod formats;
 pub mod job_result;
 mod job_status;

@@ -139,7 +139,7 @@ async fn load_one(storage: &StateStorage, job: &JobId, found: Found) -> Result<H
         };
         Error::new(error.kind(), "recover checkpoint")
             .at(layout::checkpoint(job, id))
-            .because(format!("its state {} cannot be read; {advice}", pointer.state.uri))
+            .because(format!("its state {} cannot be read; {advice}", pointer.state.shown()))
             .caused_by(error)
     })?;
     let handle = pointer.state.clone();

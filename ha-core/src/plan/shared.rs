@@ -241,7 +241,7 @@ impl Shared {
             // Another instance may have replaced the plan, and its old state with it, since the
             // pointer was read. Then there is a newer pointer; if there is none, it is broken.
             if error.kind() != ErrorKind::StateMissing || seen == Some(found.revision) {
-                return Err(broken(job, &format!("its state {}", found.pointer.state.uri), error));
+                return Err(broken(job, &format!("its state {}", found.pointer.state.shown()), error));
             }
             seen = Some(found.revision);
         }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{StateHandle, StateStorage, handle};
 use crate::backend::Name;
+use crate::excerpt::excerpt;
 use crate::{Error, ErrorKind};
 
 /// State that comes in pieces, in order. An error ends it.
@@ -203,7 +204,9 @@ impl Verifying {
         }
         let found = handle::hex_of(&std::mem::take(&mut self.digest).finalize());
         if found != self.handle.sha256 {
-            return Err(self.handle.corrupt(format!("SHA-256 {found}, {} was written", self.handle.sha256)));
+            return Err(self
+                .handle
+                .corrupt(format!("SHA-256 {found}, {} was written", excerpt(&self.handle.sha256, 64))));
         }
         Ok(self.held.take())
     }

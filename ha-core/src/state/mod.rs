@@ -168,7 +168,8 @@ impl StateStorage {
     }
 
     fn path_of(&self, handle: &StateHandle) -> Result<Path, Error> {
-        let invalid = |why: String| Error::new(ErrorKind::Invalid, "resolve state handle").at(&handle.uri).because(why);
+        let invalid =
+            |why: String| Error::new(ErrorKind::Invalid, "resolve state handle").at(handle.shown()).because(why);
         let Some(path) = handle.uri.strip_prefix(&*self.base) else {
             return Err(invalid(format!("it does not lie in {}: open the storage it was written to", self.base)));
         };
@@ -190,7 +191,7 @@ impl StateStorage {
             }
             _ => (ErrorKind::Storage, "is it full, read-only or unreachable?"),
         };
-        Error::new(kind, operation).at(format!("{}{path}", self.base)).because(why).caused_by(error)
+        Error::new(kind, operation).at(handle::shown(&format!("{}{path}", self.base))).because(why).caused_by(error)
     }
 }
 

@@ -3,9 +3,11 @@
 pub mod backend;
 pub mod blob;
 pub mod checkpoint;
+pub mod cleanup;
 mod discard;
 pub mod election;
 mod error;
+mod health;
 pub mod job_result;
 mod job_status;
 mod names;
@@ -15,12 +17,17 @@ pub mod resolve;
 pub mod retrieval;
 pub mod seam;
 mod services;
+mod shutdown;
 pub mod state;
 mod stores;
 pub mod wrap;
 pub mod writer;
 
 pub use error::{Error, ErrorKind};
+pub use health::{Health, LastError, LatchHealth, SessionHealth, StoreHealth};
 pub use job_status::JobStatus;
 pub use names::{ComponentId, JobId, application_prefix};
-pub use services::{HaServices, HighAvailabilityServices, ServicesOptions};
+pub use services::{Closing, HaServices, HighAvailabilityServices, ServicesOptions};
+pub use shutdown::{ShutdownReport, ShutdownStep, shut_down_after};
+#[cfg(feature = "signal")]
+pub use shutdown::{Termination, termination};

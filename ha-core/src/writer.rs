@@ -7,9 +7,11 @@ use tokio::sync::watch;
 
 use crate::backend::{Backend, Commit, Entry, Expect, Key, Outcome, Revision};
 use crate::election::{Grant, LossReason};
+use crate::names::layout;
 use crate::record::{self, Body};
 use crate::resolve::Committer;
 use crate::seam::Seam;
+use crate::state::{Origin, Tag};
 use crate::{Error, ErrorKind};
 
 /// Under whose leadership something is written.
@@ -99,6 +101,43 @@ impl Writer {
     #[must_use]
     pub fn value_bytes_max(&self) -> usize {
         self.committer.backend().profile().value_bytes_max
+    }
+
+    /// The same writer, bound to the leadership that holds now: once that is over, every write fails, also if
+    /// this process leads again by then.
+    ///
+    /// An operation that writes state first and its pointer second pins its writer before both.
+    // Race: leadership is lost and won again between the two, and the collection of orphans under the new epoch
+    //       finds a state of the old one that nothing points to.
+    // Closed by: the pointer is committed under the epoch that stands in the name of the state, or not at all.
+    // Cost if missed: an acknowledged pointer to state that was collected.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
+    pub fn pin(&self) -> Result<Self, Error> {
+        let authority = match self.authority.grant()? {
+            Some(grant) => {
+                grant.fence()?;
+                Authority::Leader(grant)
+            }
+            None => Authority::UnfencedAdministration,
+        };
+        Ok(Self { committer: Arc::clone(&self.committer), authority })
+    }
+
+    /// The leadership that a pinned writer writes under.
+    pub(crate) fn pinned(&self) -> Option<&Grant> {
+        match &self.authority {
+            Authority::Leader(grant) => Some(grant),
+            _ => None,
+        }
+    }
+
+    /// What the states that a pinned writer leads to are named after.
+    pub(crate) fn origin(&self) -> Origin {
+        let Some(grant) = self.pinned() else { return Origin::Unknown };
+        layout::latch_name(grant.latch())
+            .map_or(Origin::Unknown, |latch| Origin::Term(Tag { latch, epoch: grant.epoch() }))
     }
 
     /// Begins a commit under the leadership that holds now. It stays under exactly that one.

@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::ownership::{Owned, Ownership, Stands};
 use super::pointer::{Found, Pointer, broken};
 use super::{ExecutionPlan, ExecutionPlanListener, ExecutionPlanStore, watch};
-use crate::backend::{Expect, Name};
+use crate::backend::Expect;
 use crate::discard::Discards;
 use crate::names::layout;
 use crate::seam::Task;
@@ -96,6 +96,11 @@ impl DefaultExecutionPlanStore {
         self.shared.discards.outstanding()
     }
 
+    /// Gives up that the job's plan belongs to this store, started or not.
+    pub(crate) async fn forget(&self, job: &JobId) {
+        self.shared.state.lock().await.owned.forget(job);
+    }
+
     /// Waits until no deletion of a state is under way.
     ///
     /// # Cancel safety
@@ -148,13 +153,14 @@ impl Shared {
     /// One commit that stores the pointer. The ownership is doubtful until it is answered.
     async fn send(
         &self,
+        writer: &Writer,
         state: &mut State,
         job: &JobId,
         replaces: Option<&Stands>,
         pointer: &Pointer,
     ) -> Result<Committed, Error> {
         let expect = replaces.map_or(Expect::Absent, |stands| Expect::Revision(stands.revision));
-        let draft = self.writer.draft()?.put(layout::execution_plan(job), expect, pointer)?;
+        let draft = writer.draft()?.put(layout::execution_plan(job), expect, pointer)?;
         let former = state.owned.get(job).cloned();
         // Race: this future may be dropped, or its answer lost, after the commit was sent.
         // Closed by: the revision that we know is taken out before, and put back after a definite
@@ -162,7 +168,7 @@ impl Shared {
         // Cost if missed: a wrong revision makes every later write of this plan fail.
         let before = replaces.map(|stands| stands.handle.clone());
         state.owned.set(job, Ownership::Doubtful { before, attempted: pointer.state.clone() });
-        let sent = self.writer.commit(draft).await;
+        let sent = writer.commit(draft).await;
         match &sent {
             Ok(Committed::Applied(revisions)) => {
                 if let Some(revision) = revisions.first() {
@@ -177,10 +183,16 @@ impl Shared {
     }
 
     /// Creates or replaces the pointer. Returns the state that was replaced.
-    async fn link(&self, state: &mut State, job: &JobId, pointer: &Pointer) -> Result<Option<StateHandle>, Error> {
+    async fn link(
+        &self,
+        writer: &Writer,
+        state: &mut State,
+        job: &JobId,
+        pointer: &Pointer,
+    ) -> Result<Option<StateHandle>, Error> {
         for _ in 0..ATTEMPTS {
             let replaces = self.replaceable(state, job).await?;
-            match self.send(state, job, replaces.as_ref(), pointer).await? {
+            match self.send(writer, state, job, replaces.as_ref(), pointer).await? {
                 Committed::Applied(_) => return Ok(replaces.map(|stands| stands.handle)),
                 // Vanished, or somebody was faster: what there is now decides.
                 Committed::Conflict { found: None, .. } => state.owned.forget(job),
@@ -215,13 +227,13 @@ impl Shared {
         let mut state = self.started("put execution plan").await?;
         self.check_size(job, plan.requirements.as_ref())?;
         // Both are looked at before state is written in vain; the commit decides.
-        self.writer.draft().map(drop)?;
+        let writer = self.writer.pin()?;
         self.replaceable(&mut state, job).await?;
         self.discards.room().await;
-        let folder = [Name::new("submittedJobGraph").expect("letters are a name"), job.name().clone()];
-        let handle = self.storage.write(&folder, plan.plan.clone()).await?;
+        let folder = layout::states(layout::PLAN_STATES, job);
+        let handle = self.storage.write_as(&writer.origin(), &folder, plan.plan.clone()).await?;
         let pointer = Pointer { state: handle.clone(), requirements: plan.requirements.clone() };
-        let unused = match self.link(&mut state, job, &pointer).await {
+        let unused = match self.link(&writer, &mut state, job, &pointer).await {
             Ok(replaced) => (replaced, Ok(())),
             Err(error) if error.may_have_applied() => (None, Err(error)),
             Err(error) => (Some(handle), Err(error)),
@@ -233,7 +245,7 @@ impl Shared {
     async fn put_requirements(&self, job: &JobId, requirements: serde_json::Value) -> Result<(), Error> {
         let mut state = self.started("put resource requirements").await?;
         self.check_size(job, Some(&requirements))?;
-        self.writer.draft().map(drop)?;
+        let writer = self.writer.pin()?;
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(job).await? else {
                 state.owned.forget(job);
@@ -244,7 +256,7 @@ impl Shared {
             self.adopt(&mut state, job, &found);
             let stands = Stands::from(&found);
             let pointer = Pointer { requirements: Some(requirements.clone()), ..found.pointer };
-            let sent = self.send(&mut state, job, Some(&stands), &pointer).await?;
+            let sent = self.send(&writer, &mut state, job, Some(&stands), &pointer).await?;
             if matches!(sent, Committed::Applied(_)) {
                 return Ok(());
             }

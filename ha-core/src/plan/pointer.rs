@@ -20,6 +20,11 @@ impl Body for Pointer {
     const KIND: &'static str = "execution_plan";
 }
 
+/// The state that a stored pointer leads to.
+pub(crate) fn state_in(job: &JobId, entry: &Entry) -> Result<StateHandle, Error> {
+    Ok(Found::decode(job, entry)?.pointer.state)
+}
+
 /// A pointer as it was read.
 #[derive(Debug)]
 pub(super) struct Found {

@@ -113,8 +113,10 @@ impl Writer {
     // Cost if missed: an acknowledged pointer to state that was collected.
     ///
     /// # Errors
-    /// [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
+    /// * [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
+    /// * [`ErrorKind::Closed`]: as [`Writer::draft`].
     pub fn pin(&self) -> Result<Self, Error> {
+        self.check_open()?;
         let authority = match self.authority.grant()? {
             Some(grant) => {
                 grant.fence()?;
@@ -123,6 +125,14 @@ impl Writer {
             None => Authority::UnfencedAdministration,
         };
         Ok(Self { committer: Arc::clone(&self.committer), authority })
+    }
+
+    /// Before the question of who leads: to campaign again would not help.
+    fn check_open(&self) -> Result<(), Error> {
+        match self.committer.is_closed() {
+            true => Err(Error::new(ErrorKind::Closed, "write").because("the services were closed; open others")),
+            false => Ok(()),
+        }
     }
 
     /// The leadership that a pinned writer writes under.
@@ -146,10 +156,7 @@ impl Writer {
     /// * [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
     /// * [`ErrorKind::Closed`]: the services that this writer comes from were closed. Nothing was sent.
     pub fn draft(&self) -> Result<Draft, Error> {
-        // Before the question of who leads: to campaign again would not help.
-        if self.committer.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "write").because("the services were closed; open others"));
-        }
+        self.check_open()?;
         let commit = Commit::new(self.seam().write_id());
         Ok(match self.authority.grant()? {
             Some(grant) => Draft { commit: commit.guarded_by(grant.fence()?), grant: Some(grant) },

@@ -3,10 +3,12 @@
 pub mod backend;
 pub mod blob;
 pub mod checkpoint;
+pub mod cleanup;
 mod discard;
 pub mod election;
 mod error;
 pub mod formats;
+mod health;
 pub mod job_result;
 mod job_status;
 mod names;
@@ -16,16 +18,21 @@ pub mod resolve;
 pub mod retrieval;
 pub mod seam;
 mod services;
+mod shutdown;
 pub mod state;
 mod stores;
 pub mod wrap;
 pub mod writer;
 
 pub use error::{Error, ErrorKind};
+pub use health::{Health, LastError, LatchHealth, SessionHealth, StoreHealth};
 pub use job_status::JobStatus;
 pub use names::{ComponentId, JobId, application_prefix};
 pub use services::{
-    BackendConnector, BackendSettings, ClientHaServices, ClientHighAvailabilityServices, DEFAULT_LEADER_ID,
+    BackendConnector, BackendSettings, ClientHaServices, ClientHighAvailabilityServices, Closing, DEFAULT_LEADER_ID,
     FactoryRegistry, HaServices, HighAvailabilityServices, HighAvailabilityServicesFactory, ServicesOptions,
     ServicesSetup,
 };
+pub use shutdown::{ShutdownReport, ShutdownStep, shut_down_after};
+#[cfg(feature = "signal")]
+pub use shutdown::{Termination, termination};

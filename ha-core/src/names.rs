@@ -154,7 +154,21 @@ pub(crate) mod layout {
 
     /// The place of an independent latch.
     pub(crate) fn extra_latch(name: &Name) -> Prefix {
-        Prefix::root().fixed("latches").below(name)
+        extra_latches().below(name)
+    }
+
+    /// The place of all independent latches.
+    pub(crate) fn extra_latches() -> Prefix {
+        Prefix::root().fixed("latches")
+    }
+
+    /// Which latch it is: `Some(None)` for the process's one latch, `Some` of its name for an independent one.
+    pub(crate) fn latch_name(latch: &Latch) -> Option<Option<Name>> {
+        if *latch == Latch::below(&leader()) {
+            return Some(None);
+        }
+        let name = extra_latches().relative(latch.key())?.strip_suffix("/latch")?;
+        Some(Some(Name::new(name).ok()?))
     }
 
     pub(crate) fn connection_info(latch: &Latch, component: &ComponentId) -> Key {
@@ -177,8 +191,16 @@ pub(crate) mod layout {
         job_results().key(job.name())
     }
 
+    pub(crate) fn all_blobs() -> Prefix {
+        Prefix::root().fixed("blobs")
+    }
+
+    pub(crate) fn jobs() -> Prefix {
+        Prefix::root().fixed("jobs")
+    }
+
     pub(crate) fn blobs(job: &JobId) -> Prefix {
-        Prefix::root().fixed("blobs").below(job.name())
+        all_blobs().below(job.name())
     }
 
     pub(crate) fn blob(job: &JobId, blob: &Name) -> Key {
@@ -186,7 +208,7 @@ pub(crate) mod layout {
     }
 
     pub(crate) fn job(job: &JobId) -> Prefix {
-        Prefix::root().fixed("jobs").below(job.name())
+        jobs().below(job.name())
     }
 
     pub(crate) fn checkpoints(job_id: &JobId) -> Prefix {
@@ -197,6 +219,16 @@ pub(crate) mod layout {
     pub(crate) fn checkpoint(job: &JobId, id: u64) -> Key {
         let name = Name::new(format!("{id:019}")).expect("digits are a name");
         checkpoints(job).key(&name)
+    }
+
+    /// The folders of the state storage, each with what points to the states in it.
+    pub(crate) const PLAN_STATES: &str = "submittedJobGraph";
+    pub(crate) const CHECKPOINT_STATES: &str = "completedCheckpoint";
+    pub(crate) const BLOB_STATES: &str = "blob";
+
+    /// The folder of one job's states.
+    pub(crate) fn states(folder: &'static str, job: &JobId) -> [Name; 2] {
+        [Name::new(folder).expect("letters are a name"), job.name().clone()]
     }
 
     pub(crate) fn checkpoint_id_counter(job_id: &JobId) -> Key {

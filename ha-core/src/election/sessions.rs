@@ -38,6 +38,11 @@ impl Sessions {
         &self.options
     }
 
+    /// The session that new latches are taken on, if there is one; `None` also while one is being opened.
+    pub(crate) fn present(&self) -> Option<Arc<SharedSession>> {
+        self.current.try_lock().ok()?.upgrade()
+    }
+
     /// A session on which that latch was not tried for before.
     pub(crate) async fn for_latch(&self, latch: &Latch) -> Result<Arc<SharedSession>, Error> {
         // Held while one is opened, so that a process does not open two at once.

@@ -217,6 +217,26 @@ async fn what_present_leaders_of_other_latches_publish_stays() {
     assert!(!world.keys().await.contains(&info));
 }
 
+/// Thread-safe and idempotent, as the contract asks.
+#[tokio::test]
+async fn several_cleanups_at_once_do_no_harm() {
+    let world = World::with_profile(Profile::new("small", 512 << 10, 2, 1 << 20));
+    let leader = populated(&world).await;
+    let a = job("job1");
+    let services = &leader.services;
+    let (one, two, three) =
+        tokio::join!(services.global_cleanup(&a), services.global_cleanup(&a), services.global_cleanup(&a));
+    for ended in [one, two, three] {
+        ended.unwrap();
+    }
+    assert!(!world.keys().await.iter().any(|key| key.contains("job1/")));
+    let (one, two) = tokio::join!(services.cleanup_all_data(), services.cleanup_all_data());
+    one.unwrap();
+    two.unwrap();
+    assert_eq!(world.keys().await, ["application/mine", "formats", "job-results/job1"]);
+    assert_eq!(world.contents().await.len(), 3);
+}
+
 #[tokio::test]
 async fn local_cleanup_forgets_and_deletes_nothing() {
     let world = World::new();

@@ -252,6 +252,9 @@ impl Session for Oblivious {
         std::future::pending().await
     }
     async fn close(&self) -> Result<(), Error> {
+        if self.1.hang_release.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.0.close().await
     }
 }

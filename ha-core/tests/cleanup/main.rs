@@ -8,3 +8,4 @@ mod orphans;
 mod removing;
 mod rig;
 mod shutting;
+mod trap;

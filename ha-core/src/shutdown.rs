@@ -109,7 +109,8 @@ pub async fn shut_down_after<T>(
     let trigger = trigger.await;
     let began = seam.now();
     let resigned = match seam.timeout(within / 2, services.resign()).await {
-        Some(()) => ShutdownStep::Done,
+        Some(Ok(())) => ShutdownStep::Done,
+        Some(Err(error)) => ShutdownStep::Failed(error),
         None => ShutdownStep::TimedOut,
     };
     let left = (began + within).since(seam.now());

@@ -259,8 +259,8 @@ impl HighAvailabilityServices for HaServices {
         Ok(())
     }
 
-    async fn resign(&self) {
-        self.resign_all().await;
+    async fn resign(&self) -> Result<(), Error> {
+        self.resign_all().await
     }
 
     fn health(&self) -> Health {

@@ -287,13 +287,19 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
     }
 
     /// Gives up all leaderships for good and refuses new elections; everything else goes on. Returns when others
-    /// can take the latches, or when their sessions were left to end by silence. A second call does nothing.
+    /// can take the latches. A second call does nothing.
     ///
     /// By default there is none to give up.
     ///
+    /// # Errors
+    /// A latch was not let go of in time, or it could not be found out. The leadership is over all the same; others
+    /// may have to wait until its session has ended by silence.
+    ///
     /// # Cancel safety
     /// After a drop the rest happens in the background.
-    async fn resign(&self) {}
+    async fn resign(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// How these services are, as far as this process knows: no I/O, no waiting. For probes.
     ///

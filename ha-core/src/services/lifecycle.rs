@@ -4,11 +4,12 @@ use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
 use super::{HaServices, ServicesOptions};
-use crate::Error;
 use crate::backend::{Prefix, Session};
-use crate::election::Grant;
+use crate::cleanup::Failures;
+use crate::election::{Grant, LeaderElectionService};
 use crate::health::{Health, LatchHealth, SessionHealth};
 use crate::state::StateStorage;
+use crate::{Error, ErrorKind};
 
 /// What becomes of what is stored when services are closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -33,10 +34,29 @@ pub(super) fn storage_of(
 }
 
 impl HaServices {
-    pub(super) async fn resign_all(&self) {
+    pub(super) async fn resign_all(&self) -> Result<(), Error> {
         let elections = self.parts().elections.clone();
         // At once: each may have to wait for a store that does not answer.
-        join_all(elections.values().map(|election| election.shut())).await;
+        let resigned = join_all(elections.values().map(|election| self.resign_from(election))).await;
+        let mut failures = Failures::default();
+        for resigned in resigned {
+            failures.take(resigned);
+        }
+        failures.merged()
+    }
+
+    async fn resign_from(&self, election: &LeaderElectionService) -> Result<(), Error> {
+        let grant = election.current().borrow().clone();
+        election.shut().await;
+        let Some(grant) = grant else { return Ok(()) };
+        // A release that is not answered in time is given up, and nobody is told: the latch itself says it.
+        let found = self.committer.backend().read(grant.latch().key()).await?;
+        match found.and_then(|entry| entry.held) {
+            Some(held) if held == *grant.term() => Err(Error::new(ErrorKind::Unavailable, "resign")
+                .at(grant.latch())
+                .because("it was not let go of in time; others can take it when its session has ended by silence")),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn look_after_itself(&self) -> Health {

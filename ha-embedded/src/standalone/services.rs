@@ -141,8 +141,8 @@ impl HighAvailabilityServices for StandaloneHaServices {
         self.services.local_cleanup(job).await
     }
 
-    async fn resign(&self) {
-        self.services.resign().await;
+    async fn resign(&self) -> Result<(), Error> {
+        self.services.resign().await
     }
 
     fn health(&self) -> Health {

@@ -6,10 +6,13 @@ pub mod checkpoint;
 mod discard;
 pub mod election;
 mod error;
+mod evidence;
 pub mod job_result;
 mod job_status;
 mod names;
 pub mod plan;
+#[cfg(feature = "presence")]
+mod presence;
 pub mod record;
 pub mod resolve;
 pub mod retrieval;
@@ -21,6 +24,7 @@ pub mod wrap;
 pub mod writer;
 
 pub use error::{Error, ErrorKind};
+pub use evidence::{PresenceOptions, PresenceStats};
 pub use job_status::JobStatus;
 pub use names::{ComponentId, JobId, application_prefix};
 pub use services::{HaServices, HighAvailabilityServices, ServicesOptions};

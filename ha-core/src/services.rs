@@ -12,6 +12,7 @@ use crate::blob::BlobStore;
 use crate::checkpoint::CheckpointRecoveryFactory;
 use crate::election::sessions::Sessions;
 use crate::election::{ElectionParts, LeaderElection, LeaderElectionService};
+use crate::evidence::{self, PresenceStats};
 use crate::job_result::{JobResultStore, RunningJobsRegistry};
 use crate::names::layout;
 use crate::plan::ExecutionPlanStore;
@@ -221,7 +222,8 @@ impl HaServices {
         seam: Seam,
     ) -> Result<Self, Error> {
         let backend: Arc<dyn Backend> = Arc::new(Chroot::new(backend, options.validate()?));
-        let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), seam.clone());
+        let detector = evidence::detector(options.presence, &backend.profile(), options.session.silence, &seam)?;
+        let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), detector, seam.clone());
         Ok(Self {
             committer: Committer::new(backend, seam.clone()),
             stores: Stores { storage, job_results: options.job_results },
@@ -238,6 +240,12 @@ impl HaServices {
     /// [`ErrorKind::Closed`]: the services were closed.
     pub fn leader_election_service(&self) -> Result<Arc<LeaderElectionService>, Error> {
         self.election_service(&Latch::below(&layout::leader()))
+    }
+
+    /// What presence has seen and done in this process; `None` if it is off.
+    #[must_use]
+    pub fn presence_stats(&self) -> Option<PresenceStats> {
+        self.sessions.detector().map(|detector| detector.stats())
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -340,6 +348,10 @@ impl HighAvailabilityServices for HaServices {
         // At once: each may have to wait for a store that does not answer.
         futures_util::future::join_all(elections.values().map(|election| election.shut())).await;
         self.parts().elections.clear();
+        // After the latches were let go of: whoever sees the socket end takes it for our death.
+        if let Some(detector) = self.sessions.detector() {
+            detector.close();
+        }
         self.committer.backend().close().await
     }
 }

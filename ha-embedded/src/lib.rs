@@ -34,7 +34,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ha_core::backend::{EarlyEnd, Profile};
+use ha_core::backend::{EarlyEnd, Evidence, Profile};
 use ha_core::seam::Seam;
 
 pub use handle::Handle;
@@ -54,7 +54,8 @@ impl Embedded {
     #[must_use]
     pub fn new(seam: Seam) -> Self {
         let profile = Profile::new("embedded", 512 * 1024, 64, 512 * 1024);
-        Self::with_profile(seam, profile.with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator]))
+        let profile = profile.with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator]);
+        Self::with_profile(seam, profile.with_evidence(Evidence::Own))
     }
 
     /// An empty store that enforces the limits of this profile, and reports it.

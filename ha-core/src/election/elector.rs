@@ -1,6 +1,7 @@
 //! One election: what others ask of it, and what they see of it. One per latch, for all components on it.
 
 mod runner;
+mod watching;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::sessions::Sessions;
 use super::{Grant, LossReason};
 use crate::Error;
 use crate::backend::Latch;
+use crate::evidence::{Identity, Presence};
 use crate::record;
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
@@ -76,10 +78,10 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What is stored in the latch when it is taken.
-    fn holder(&self) -> Result<Bytes, Error> {
+    fn holder(&self, presence: Option<Presence>, took_over_from: Option<Identity>) -> Result<Bytes, Error> {
         let seam = self.committer.seam();
         let label = self.sessions.options().label.clone();
-        let holder = HolderInformation { label, since_unix_ms: seam.unix_ms() };
+        let holder = HolderInformation { label, since_unix_ms: seam.unix_ms(), presence, took_over_from };
         // The epoch is not known before the latch is taken; the backend keeps it beside.
         record::encode(&holder, seam.write_id(), 0)
     }

@@ -55,6 +55,8 @@ pub(super) enum Event {
     Attempted(Result<Acquire, Error>),
     /// The latch may be free.
     Woken,
+    /// There is evidence that the process that holds the latch under this term is dead.
+    HolderDead(Term),
     /// The watch on the latch failed.
     WatchFailed,
     /// The pause is over.
@@ -84,13 +86,15 @@ pub(super) struct Machine {
     wanted: bool,
     has_session: bool,
     failures: u32,
+    /// The term that the next attempt is to end, until an attempt is answered.
+    over: Option<Term>,
     /// How long a candidate of lower priority waits before each attempt.
     handicap: Duration,
 }
 
 impl Machine {
     pub(super) fn new(handicap: Duration) -> Self {
-        Self { state: State::Idle, wanted: false, has_session: false, failures: 0, handicap }
+        Self { state: State::Idle, wanted: false, has_session: false, failures: 0, over: None, handicap }
     }
 
     /// Takes one event in and says what to do at once. An event that does not fit the state came
@@ -102,12 +106,19 @@ impl Machine {
             Event::Opened(result) if self.state == State::Opening => self.opened(result),
             Event::Attempted(result) if self.state == State::Attempting => self.attempted(result),
             Event::Woken if matches!(self.state, State::Waiting { .. }) => self.woken(),
+            Event::HolderDead(term) if matches!(self.state, State::Waiting { .. }) => self.holder_dead(term),
             Event::WatchFailed if matches!(self.state, State::Waiting { .. }) => self.pause(),
             Event::PauseOver if matches!(self.state, State::Pausing(_)) => self.go_on(),
             Event::Lost(why) => self.lost(why),
             Event::Released if self.state == State::Releasing => self.released(),
             _ => Vec::new(),
         }
+    }
+
+    /// The term of a dead holder that an attempt may end. Nothing newer is touched by that, so it does no
+    /// harm if the latch has changed hands since.
+    pub(super) fn over(&self) -> Option<&Term> {
+        self.over.as_ref()
     }
 
     /// Whether somebody wants to lead after the leadership that is about to be reported lost.
@@ -125,6 +136,9 @@ impl Machine {
 
     fn resigned(&mut self, wanted: bool) -> Vec<Effect> {
         self.wanted = wanted;
+        if !wanted {
+            self.over = None;
+        }
         match self.state {
             // Race: the attempt under way may win after we stopped wanting to.
             // Closed by: its session is given up, and the latch with it.
@@ -155,6 +169,10 @@ impl Machine {
     }
 
     fn attempted(&mut self, result: Result<Acquire, Error>) -> Vec<Effect> {
+        // An attempt that was not answered is made again, over the same term: nobody rises from the dead.
+        if result.is_ok() {
+            self.over = None;
+        }
         match result {
             Ok(Acquire::Won(term)) => {
                 self.failures = 0;
@@ -195,6 +213,12 @@ impl Machine {
     }
 
     fn woken(&mut self) -> Vec<Effect> {
+        self.try_soon();
+        Vec::new()
+    }
+
+    fn holder_dead(&mut self, term: Term) -> Vec<Effect> {
+        self.over = Some(term);
         self.try_soon();
         Vec::new()
     }

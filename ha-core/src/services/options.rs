@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::backend::{Prefix, SessionOptions};
 use crate::job_result::JobResultStoreOptions;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, PresenceOptions};
 
 /// How the services of one process are set up. Plain data; [`ServicesOptions::validate`] says what
 /// does not fit.
@@ -20,6 +20,9 @@ pub struct ServicesOptions {
     /// free, at its start and each time: zero (the default) for a preferred candidate, more for one of
     /// lower priority. At most a minute.
     pub handicap: Duration,
+    /// Whether others see that this process lives, so that a crash of it is acted on at once. Default: where
+    /// the backend has no evidence of its own.
+    pub presence: PresenceOptions,
     /// How results of jobs are kept. Default: they are removed once they are clean.
     pub job_results: JobResultStoreOptions,
 }
@@ -31,6 +34,7 @@ impl Default for ServicesOptions {
             cluster_id: "default".into(),
             session: SessionOptions::default(),
             handicap: Duration::ZERO,
+            presence: PresenceOptions::default(),
             job_results: JobResultStoreOptions::default(),
         }
     }
@@ -57,6 +61,7 @@ impl ServicesOptions {
             let most = Self::HANDICAP_MAX;
             return Err(invalid("handicap", format!("{:?}; at most {most:?} are allowed", self.handicap)));
         }
+        self.presence.validate()?;
         Ok(root.join(&cluster))
     }
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use super::watching::Watching;
 use super::{Elector, RELEASE_MAX, Wish};
 use crate::backend::Session;
 use crate::election::machine::{Effect, Event, Machine, State};
 use crate::election::sessions::SharedSession;
 use crate::election::{Grant, LossReason};
 use crate::retrieval::follower::Follower;
+use crate::writer::{Authority, Writer};
 use crate::{Error, ErrorKind};
 
 /// How long an election rests after a panic below it.
@@ -24,6 +26,7 @@ pub(super) struct Runner {
     elector: Arc<Elector>,
     machine: Machine,
     session: Option<Arc<SharedSession>>,
+    watching: Watching,
     follower: Arc<Follower>,
     wish: watch::Receiver<Wish>,
     carried_out: Wish,
@@ -34,7 +37,8 @@ impl Runner {
         let wish = elector.wish.subscribe();
         let carried_out = Wish { resignations: *elector.resigned.borrow(), ..Wish::default() };
         let machine = Machine::new(elector.parts.handicap);
-        Self { elector, machine, session: None, follower, wish, carried_out }
+        let watching = Watching::new(elector.parts.sessions.detector().cloned(), elector.latch.clone());
+        Self { elector, machine, session: None, watching, follower, wish, carried_out }
     }
 
     /// Runs, and begins anew after a panic below: contenders that registered once must not be left
@@ -62,11 +66,15 @@ impl Runner {
                     self.end_grant(LossReason::Resigned);
                     *wanted = self.elector.is_wanted();
                 }
+                Event::Attempted(Ok(answer)) => self.watching.answered(self.machine.over(), answer),
                 _ => {}
             }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
             for effect in self.machine.step(event) {
                 self.apply(effect);
+            }
+            if self.machine.state == State::Idle {
+                self.watching.forget();
             }
             let settled = !matches!(self.machine.state, State::Releasing | State::Leading(_));
             if settled && *self.elector.resigned.borrow() < self.carried_out.resignations {
@@ -135,11 +143,13 @@ impl Runner {
             }
             State::Attempting => {
                 let Some(session) = &self.session else { return Event::Lost(LossReason::Evicted) };
-                let holder = match self.elector.parts.holder() {
+                let over = self.machine.over();
+                let accused = self.watching.accused(over);
+                let holder = match self.elector.parts.holder(self.watching.show(), accused) {
                     Ok(holder) => holder,
                     Err(error) => return Event::Attempted(Err(error)),
                 };
-                let attempt = session.try_acquire(&self.elector.latch, holder, None);
+                let attempt = session.try_acquire(&self.elector.latch, holder, over);
                 tokio::select! {
                     biased;
                     result = self.bounded("acquire", ErrorKind::Indeterminate, attempt) => Event::Attempted(result),
@@ -158,6 +168,7 @@ impl Runner {
                         Some(Err(_)) => Event::WatchFailed,
                         Some(Ok(_)) | None => Event::Woken,
                     },
+                    term = self.watching.holder_dead(&*backend, self.elector.seam()) => Event::HolderDead(term),
                 }
             }
             State::Pausing(pause) => {
@@ -166,7 +177,11 @@ impl Runner {
                 Event::PauseOver
             }
             State::Leading(_) => {
-                let why = self.leadership_over().await;
+                let why = tokio::select! {
+                    biased;
+                    why = self.leadership_over() => why,
+                    () = self.keep_presence_true() => LossReason::Evicted,
+                };
                 // A resignation ends the grant as well; it is carried out in order.
                 match self.next_wish() {
                     Some(event @ Event::Resigned { .. }) => event,
@@ -233,6 +248,12 @@ impl Runner {
         }
     }
 
+    async fn keep_presence_true(&self) {
+        let Some(grant) = self.elector.current.borrow().clone() else { return std::future::pending().await };
+        let writer = Writer::new(Arc::clone(self.elector.committer()), Authority::Leader(grant));
+        self.watching.keep_true(writer).await;
+    }
+
     /// Waits until the latch is seen to be held under another term, or under none.
     async fn evicted(&self, grant: &Grant) {
         let mut views = self.follower.views();
@@ -290,7 +311,7 @@ impl Runner {
 impl Runner {
     fn leave_session(&mut self) {
         if let Some(session) = self.session.take() {
-            session.leave(&self.elector.latch);
+            session.leave(&self.elector.latch, self.watching.serving());
         }
     }
 }

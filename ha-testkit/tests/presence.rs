@@ -205,7 +205,7 @@ fn a_killed_leader_is_replaced_on_evidence_and_not_by_silence() {
         leader.told("leading").await;
         let (one, other) =
             (w.member("one", LONG).services(&w.seam).await, w.member("other", LONG).services(&w.seam).await);
-        let (first, second) = (contend(&one), contend(&other));
+        let (mut first, mut second) = (contend(&one), contend(&other));
         w.settled(&one).await;
         w.settled(&other).await;
 
@@ -214,8 +214,8 @@ fn a_killed_leader_is_replaced_on_evidence_and_not_by_silence() {
             .in_time("one of the standbys leads", async {
                 tokio::select! {
                     biased;
-                    leadership = first => (&one, leadership.unwrap(), &other, contend(&other)),
-                    leadership = second => (&other, leadership.unwrap(), &one, contend(&one)),
+                    leadership = &mut first => (&one, leadership.unwrap(), &other, second),
+                    leadership = &mut second => (&other, leadership.unwrap(), &one, first),
                 }
             })
             .await;
@@ -255,8 +255,9 @@ fn all_latches_of_a_killed_process_are_taken_over_by_one_look_at_it() {
         let campaigns = futures_util::future::join_all(campaigns);
         let led = async {
             let (led, ()) = futures_util::future::join(campaigns, async {
-                // All of them wait at the latches, each with its eyes on the same process.
-                w.until("all of them wait", || w.server.store().waiting() >= 40).await;
+                // One that comes too late to see the leader alive has to wait for silence. The leader follows 21
+                // latches, and the standby waits at 20 and follows them.
+                w.until("all of them wait", || w.server.store().waiting() >= 21 + 40).await;
                 w.settled(&standby).await;
                 leader.kill();
             })
@@ -325,7 +326,7 @@ fn a_leader_without_descriptors_is_silent_and_not_dead() {
         assert_eq!(leader.told("relieved").await.value, true);
         w.settled(&standby).await;
         leader.kill();
-        w.in_time("the standby leads", waiting).await.unwrap();
+        drop(w.in_time("the standby leads", waiting).await.unwrap());
         assert_eq!((stats(&standby).evidence, stats(&standby).takeovers), (1, 1));
     });
 }
@@ -370,7 +371,7 @@ fn without_presence_on_either_side_nobody_is_taken_for_dead() {
             let waiting = contend(&standby);
             w.until("the standby waits", || w.server.store().waiting() >= 3).await;
             leadership.resign().await.unwrap();
-            w.in_time("the standby leads", waiting).await.unwrap();
+            drop(w.in_time("the standby leads", waiting).await.unwrap());
             let seen = [&leader, &standby].map(|services| services.presence_stats());
             assert_eq!(seen.iter().flatten().count(), 1);
             assert!(seen.iter().flatten().all(|stats| (stats.handshakes, stats.evidence) == (0, 0)), "{seen:?}");

@@ -154,3 +154,7 @@ impl Watching {
 fn is_withdrawn(entry: &Entry, term: &Term) -> bool {
     record::decode::<PresenceWithdrawal>(entry).map_or(true, |record| record.epoch == term.epoch)
 }
+
+#[cfg(test)]
+#[path = "watching_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ mod discard;
 pub mod election;
 mod error;
 mod evidence;
+pub mod formats;
 pub mod job_result;
 mod job_status;
 mod names;

@@ -225,7 +225,7 @@ impl HaServices {
         let detector = evidence::detector(options.presence, &backend.profile(), options.session.silence, &seam)?;
         let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), detector, seam.clone());
         Ok(Self {
-            committer: Committer::new(backend, seam.clone()),
+            committer: Committer::with_formats(backend, seam.clone(), options.formats),
             stores: Stores { storage, job_results: options.job_results },
             sessions,
             seam,
@@ -246,6 +246,20 @@ impl HaServices {
     #[must_use]
     pub fn presence_stats(&self) -> Option<PresenceStats> {
         self.sessions.detector().map(|detector| detector.stats())
+    }
+
+    /// What the cluster writes, as the store says now; see [`formats`](crate::formats). Needs no leadership.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::NewerFormat`], [`ErrorKind::Unsupported`]: this version may take no part.
+    /// * [`ErrorKind::Corrupt`]: the record cannot be read. Nobody takes part; restore it.
+    /// * as [`Backend::read`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn cluster_format(&self) -> Result<u32, Error> {
+        let standing = crate::formats::read(&**self.committer.backend(), self.committer.formats()).await?;
+        Ok(standing.format)
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -291,7 +305,8 @@ impl HaServices {
         let mut parts = self.open_parts()?;
         let follower = self.follower(&mut parts, &latch);
         let silence = self.sessions.options().silence;
-        Ok(Arc::new(DefaultLeaderRetrieval::new(follower, latch, component, silence, self.seam.clone())))
+        let formats = self.committer.formats();
+        Ok(Arc::new(DefaultLeaderRetrieval::new(follower, latch, component, silence, formats, self.seam.clone())))
     }
 }
 
@@ -336,7 +351,7 @@ impl HighAvailabilityServices for HaServices {
 
     fn running_jobs_registry(&self) -> Result<RunningJobsRegistry, Error> {
         drop(self.open_parts()?);
-        Ok(RunningJobsRegistry::new(Arc::clone(self.committer.backend())))
+        Ok(RunningJobsRegistry::reading(Arc::clone(self.committer.backend()), self.committer.formats()))
     }
 
     async fn close(&self) -> Result<(), Error> {

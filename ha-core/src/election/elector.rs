@@ -1,5 +1,6 @@
 //! One election: what others ask of it, and what they see of it. One per latch, for all components on it.
 
+mod admission;
 mod runner;
 mod watching;
 
@@ -82,8 +83,9 @@ impl Parts {
         let seam = self.committer.seam();
         let label = self.sessions.options().label.clone();
         let holder = HolderInformation { label, since_unix_ms: seam.unix_ms(), presence, took_over_from };
-        // The epoch is not known before the latch is taken; the backend keeps it beside.
-        record::encode(&holder, seam.write_id(), 0)
+        // The epoch is not known before the latch is taken; the backend keeps it beside. Nor is the cluster's
+        // format: the oldest is read by all who may contend beside this version.
+        record::encode_in(self.committer.formats().oldest(), &holder, seam.write_id(), 0)
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) enum Event {
     Opened(Result<(), Error>),
     /// The latch was tried for.
     Attempted(Result<Acquire, Error>),
+    /// The latch was won, and this process may not lead: its session is given up.
+    Refused(Error),
     /// The latch may be free.
     Woken,
     /// There is evidence that the process that holds the latch under this term is dead.
@@ -105,6 +107,7 @@ impl Machine {
             Event::Resigned { wanted } => self.resigned(wanted),
             Event::Opened(result) if self.state == State::Opening => self.opened(result),
             Event::Attempted(result) if self.state == State::Attempting => self.attempted(result),
+            Event::Refused(error) if self.state == State::Attempting => self.refused(error),
             Event::Woken if matches!(self.state, State::Waiting { .. }) => self.woken(),
             Event::HolderDead(term) if matches!(self.state, State::Waiting { .. }) => self.holder_dead(term),
             Event::WatchFailed if matches!(self.state, State::Waiting { .. }) => self.pause(),
@@ -193,6 +196,13 @@ impl Machine {
             // answer tells.
             Err(error) => self.failed(error),
         }
+    }
+
+    fn refused(&mut self, error: Error) -> Vec<Effect> {
+        // What was won goes with the session: to others, before anything else is tried.
+        let mut effects = self.drop_session();
+        effects.extend(self.failed(error));
+        effects
     }
 
     fn failed(&mut self, error: Error) -> Vec<Effect> {

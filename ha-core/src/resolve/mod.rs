@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, Commit, Expect, Fence, Key, Outcome, Revision};
+use crate::formats::Formats;
 use crate::record::write_id_of;
 use crate::seam::{Moment, Seam};
 use crate::{Error, ErrorKind};
@@ -33,6 +34,9 @@ use lanes::Lanes;
 /// The first pause between two tries to find out; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// How long it is tried to find out what became of a commit.
+const BUDGET: Duration = Duration::from_secs(10);
 
 /// How often a commit is made anew because only the barrier had moved under it.
 const BARRIER_RETRIES: usize = 4;
@@ -63,19 +67,36 @@ pub struct Committer {
     lanes: Lanes,
     barriers: Barriers,
     budget: Duration,
+    formats: Formats,
 }
 
 impl Committer {
     /// A committer on that backend which tries for ten seconds to find out what became of a commit.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, seam: Seam) -> Arc<Self> {
-        Self::with_budget(backend, seam, Duration::from_secs(10))
+        Self::with_budget(backend, seam, BUDGET)
     }
 
     /// As [`Committer::new`], trying for that long.
     #[must_use]
     pub fn with_budget(backend: Arc<dyn Backend>, seam: Seam, budget: Duration) -> Arc<Self> {
-        Arc::new(Self { backend, seam, lanes: Lanes::new(), barriers: Barriers::default(), budget })
+        Arc::new(Self::of(backend, seam, budget, Formats::SUPPORTED))
+    }
+
+    /// As [`Committer::new`], for a process that knows these formats.
+    #[must_use]
+    pub fn with_formats(backend: Arc<dyn Backend>, seam: Seam, formats: Formats) -> Arc<Self> {
+        Arc::new(Self::of(backend, seam, BUDGET, formats))
+    }
+
+    fn of(backend: Arc<dyn Backend>, seam: Seam, budget: Duration, formats: Formats) -> Self {
+        Self { backend, seam, lanes: Lanes::new(), barriers: Barriers::default(), budget, formats }
+    }
+
+    /// The formats that this process reads and can take part in.
+    #[must_use]
+    pub fn formats(&self) -> Formats {
+        self.formats
     }
 
     /// The backend underneath.

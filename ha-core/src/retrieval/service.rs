@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use super::follower::SharedFollower;
 use super::{Leader, LeaderView, LeaderWatch};
 use crate::backend::{Key, Latch};
+use crate::formats::Formats;
 use crate::names::layout;
 use crate::seam::{Seam, Task};
 use crate::{ComponentId, Error, ErrorKind};
@@ -52,6 +53,7 @@ pub(crate) struct DefaultLeaderRetrieval {
     latch: Latch,
     info_key: Key,
     unknown_after: Duration,
+    formats: Formats,
     seam: Seam,
     state: Mutex<State>,
 }
@@ -72,10 +74,11 @@ impl DefaultLeaderRetrieval {
         latch: Latch,
         component: &ComponentId,
         unknown_after: Duration,
+        formats: Formats,
         seam: Seam,
     ) -> Self {
         let info_key = layout::connection_info(&latch, component);
-        Self { follower, latch, info_key, unknown_after, seam, state: Mutex::new(State::New) }
+        Self { follower, latch, info_key, unknown_after, formats, seam, state: Mutex::new(State::New) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -87,7 +90,7 @@ impl DefaultLeaderRetrieval {
 impl LeaderRetrieval for DefaultLeaderRetrieval {
     fn watch(&self) -> LeaderWatch {
         let (latch, info_key) = (self.latch.clone(), self.info_key.clone());
-        LeaderWatch::new(self.follower.get(), latch, info_key, self.unknown_after, self.seam.clone())
+        LeaderWatch::new(self.follower.get(), latch, info_key, self.unknown_after, self.formats, self.seam.clone())
     }
 
     fn start(&self, listener: Arc<dyn LeaderRetrievalListener>) -> Result<(), Error> {

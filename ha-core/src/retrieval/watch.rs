@@ -8,6 +8,7 @@ use super::follower::{Follower, Freshness, View};
 use super::view::{self, LeaderView};
 use crate::Error;
 use crate::backend::{Key, Latch};
+use crate::formats::Formats;
 use crate::seam::{Moment, Seam};
 
 /// A subscription to who leads: the newest view at any time, and a way to wait for another one.
@@ -30,6 +31,7 @@ pub struct LeaderWatch {
     latch: Latch,
     info_key: Key,
     unknown_after: Duration,
+    formats: Formats,
     seam: Seam,
     /// The highest epoch seen; what is older is not shown any more.
     epoch: u64,
@@ -43,12 +45,14 @@ impl LeaderWatch {
         latch: Latch,
         info_key: Key,
         unknown_after: Duration,
+        formats: Formats,
         seam: Seam,
     ) -> Self {
         let views = follower.views();
         let shown = LeaderView::Unknown;
+        let (epoch, error) = (0, None);
         let mut watch =
-            Self { views, _follower: follower, latch, info_key, unknown_after, seam, epoch: 0, shown, error: None };
+            Self { views, _follower: follower, latch, info_key, unknown_after, formats, seam, epoch, shown, error };
         watch.look();
         watch
     }
@@ -139,7 +143,7 @@ impl LeaderWatch {
         let now = self.seam.now();
         let reading = {
             let view = self.views.borrow_and_update();
-            view::read(&view, &self.latch, &self.info_key, now, self.unknown_after)
+            view::read(&view, &self.latch, &self.info_key, now, self.unknown_after, self.formats)
         };
         self.error = reading.error;
         let is_older = reading.epoch < self.epoch && reading.epoch != 0;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::backend::{Prefix, SessionOptions};
+use crate::formats::Formats;
 use crate::job_result::JobResultStoreOptions;
 use crate::{Error, ErrorKind, PresenceOptions};
 
@@ -25,6 +26,9 @@ pub struct ServicesOptions {
     pub presence: PresenceOptions,
     /// How results of jobs are kept. Default: they are removed once they are clean.
     pub job_results: JobResultStoreOptions,
+    /// The formats that this process reads and can take part in. Default: those of this version. Another
+    /// range is for tests that let two versions meet.
+    pub formats: Formats,
 }
 
 impl Default for ServicesOptions {
@@ -36,6 +40,7 @@ impl Default for ServicesOptions {
             handicap: Duration::ZERO,
             presence: PresenceOptions::default(),
             job_results: JobResultStoreOptions::default(),
+            formats: Formats::SUPPORTED,
         }
     }
 }

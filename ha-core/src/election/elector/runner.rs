@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -14,6 +14,7 @@ use crate::backend::Session;
 use crate::election::machine::{Effect, Event, Machine, State};
 use crate::election::sessions::SharedSession;
 use crate::election::{Grant, LossReason};
+use crate::formats::Standing;
 use crate::retrieval::follower::Follower;
 use crate::writer::{Authority, Writer};
 use crate::{Error, ErrorKind};
@@ -23,10 +24,12 @@ const AFTER_PANIC: Duration = Duration::from_millis(500);
 
 /// Waits for what the state of the machine asks for, and does at once what its effects say.
 pub(super) struct Runner {
-    elector: Arc<Elector>,
+    pub(super) elector: Arc<Elector>,
     machine: Machine,
     session: Option<Arc<SharedSession>>,
     watching: Watching,
+    /// The cluster's format as it was read under the term that was won last.
+    pub(super) standing: Mutex<Standing>,
     follower: Arc<Follower>,
     wish: watch::Receiver<Wish>,
     carried_out: Wish,
@@ -38,7 +41,8 @@ impl Runner {
         let carried_out = Wish { resignations: *elector.resigned.borrow(), ..Wish::default() };
         let machine = Machine::new(elector.parts.handicap);
         let watching = Watching::new(elector.parts.sessions.detector().cloned(), elector.latch.clone());
-        Self { elector, machine, session: None, watching, follower, wish, carried_out }
+        let standing = Mutex::new(Standing::ABSENT);
+        Self { elector, machine, session: None, watching, standing, follower, wish, carried_out }
     }
 
     /// Runs, and begins anew after a panic below: contenders that registered once must not be left
@@ -132,7 +136,10 @@ impl Runner {
         match self.machine.state.clone() {
             State::Idle => std::future::pending().await,
             State::Opening => {
-                let open = self.elector.parts.sessions.for_latch(&self.elector.latch);
+                let open = async {
+                    self.look_at_format().await?;
+                    self.elector.parts.sessions.for_latch(&self.elector.latch).await
+                };
                 match self.bounded("open session", ErrorKind::Unavailable, open).await {
                     Ok(session) => {
                         self.session = Some(session);
@@ -152,7 +159,7 @@ impl Runner {
                 let attempt = session.try_acquire(&self.elector.latch, holder, over);
                 tokio::select! {
                     biased;
-                    result = self.bounded("acquire", ErrorKind::Indeterminate, attempt) => Event::Attempted(result),
+                    event = self.admitted(self.bounded("acquire", ErrorKind::Indeterminate, attempt)) => event,
                     why = self.session_over() => Event::Lost(why),
                 }
             }
@@ -202,7 +209,7 @@ impl Runner {
     }
 
     /// A call of a backend that does not answer is given up after one silence time-out.
-    async fn bounded<T>(
+    pub(super) async fn bounded<T>(
         &self,
         operation: &'static str,
         kind: ErrorKind,
@@ -288,7 +295,8 @@ impl Runner {
             Effect::Grant(term) => {
                 let Some(session) = &self.session else { return };
                 let session: Arc<dyn Session> = Arc::<SharedSession>::clone(session);
-                let grant = Grant::hold(self.elector.seam(), session, self.elector.latch.clone(), term);
+                let grant =
+                    Grant::hold_on(self.elector.seam(), session, self.elector.latch.clone(), term, self.basis());
                 tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
                 self.elector.current.send_replace(Some(grant));
             }

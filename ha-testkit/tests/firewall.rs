@@ -3,6 +3,7 @@
 //!
 //! Where no namespace can be made or no rule set, the tests say so and are skipped; where `CI` is set, they fail.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};

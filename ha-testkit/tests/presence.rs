@@ -1,6 +1,7 @@
 //! Evidence of death between real processes: a killed leader is replaced without waiting for its silence, a
 //! stopped or starved one is not.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::fs::File;
 use std::net::SocketAddr;

@@ -199,7 +199,8 @@ impl Machine {
     }
 
     fn refused(&mut self, error: Error) -> Vec<Effect> {
-        // What was won goes with the session: to others, before anything else is tried.
+        // The dead one's term is over; what was won goes with the session: to others, before anything else is tried.
+        self.over = None;
         let mut effects = self.drop_session();
         effects.extend(self.failed(error));
         effects

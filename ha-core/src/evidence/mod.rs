@@ -28,6 +28,7 @@ pub use stats::PresenceStats;
 pub(crate) struct Identity(u128);
 
 impl Identity {
+    #[cfg(any(test, feature = "presence"))]
     pub(crate) fn from_bits(high: u64, low: u64) -> Self {
         Self((u128::from(high) << 64) | u128::from(low))
     }

@@ -9,7 +9,8 @@ use crate::{Error, ErrorKind};
 /// its silence to run out. Everything else that can happen to the connection counts as silence. Whoever
 /// can forge addresses can cost a leader change, never data.
 ///
-/// Needs the cargo feature `presence`.
+/// Needs the cargo feature `presence`, and a seam whose critical tasks run where I/O is enabled, as those of
+/// [`Seam::system`](crate::seam::Seam::system) do.
 ///
 /// ```
 /// use ha_core::PresenceOptions;

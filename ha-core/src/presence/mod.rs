@@ -45,6 +45,8 @@ pub(crate) struct PresenceDetector {
 struct Parts {
     server: Option<Arc<Server>>,
     closed: bool,
+    /// It was said that nothing can be served; once is enough.
+    warned: bool,
     /// One connection to a process, however many latches it holds.
     lines: BTreeMap<Presence, Weak<Line>>,
 }
@@ -131,13 +133,14 @@ impl Detector for PresenceDetector {
             match Server::start(self.bind, self.advertise, self.identity, &self.seam) {
                 Ok(server) => {
                     tracing::debug!(presence = ?server.presence(), "this process is seen to live");
-                    parts.server = Some(server);
+                    (parts.server, parts.warned) = (Some(server), false);
                 }
                 // Asked again at the next attempt.
-                Err(error) => tracing::warn!(
+                Err(error) if !std::mem::replace(&mut parts.warned, true) => tracing::warn!(
                     bind = %self.bind, %error,
                     "presence cannot be served; a crash of this process is found out by silence"
                 ),
+                Err(_) => {}
             }
         }
         let server = parts.server.as_ref()?;

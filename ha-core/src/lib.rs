@@ -7,12 +7,15 @@ pub mod cleanup;
 mod discard;
 pub mod election;
 mod error;
+mod evidence;
 pub mod formats;
 mod health;
 pub mod job_result;
 mod job_status;
 mod names;
 pub mod plan;
+#[cfg(feature = "presence")]
+mod presence;
 pub mod record;
 pub mod resolve;
 pub mod retrieval;
@@ -25,6 +28,7 @@ pub mod wrap;
 pub mod writer;
 
 pub use error::{Error, ErrorKind};
+pub use evidence::{PresenceOptions, PresenceStats};
 pub use health::{Health, LastError, LatchHealth, SessionHealth, StoreHealth};
 pub use job_status::JobStatus;
 pub use names::{ComponentId, JobId, application_prefix};

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::backend::{Key, Name, Prefix};
 
 /// Names that stand beside components below a latch, and so cannot be components themselves.
-const TAKEN: [&str; 3] = ["latch", "epoch", "barrier"];
+const TAKEN: [&str; 4] = ["latch", "epoch", "barrier", "presence"];
 
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident) => {
@@ -72,7 +72,8 @@ impl ComponentId {
     /// Checks and takes the name.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch`, `epoch`, `barrier`.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch`, `epoch`, `barrier`,
+    /// `presence`.
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
         let name = Name::new(name)?;
         if TAKEN.contains(&name.as_str()) {
@@ -169,6 +170,11 @@ pub(crate) mod layout {
         }
         let name = extra_latches().relative(latch.key())?.strip_suffix("/latch")?;
         Some(Some(Name::new(name).ok()?))
+    }
+
+    /// Where a leader takes back, for its epoch, what its presence proves.
+    pub(crate) fn presence(latch: &Latch) -> Key {
+        latch.home().fixed_key("presence")
     }
 
     pub(crate) fn connection_info(latch: &Latch, component: &ComponentId) -> Key {

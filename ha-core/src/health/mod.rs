@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ErrorKind;
 use crate::backend::Latch;
 use crate::seam::{Deadline, Moment};
+use crate::{ErrorKind, PresenceStats};
 
 pub(crate) use contact::Contact;
 pub(crate) use observed::Observed;
@@ -43,6 +43,8 @@ pub struct Health {
     pub session: Option<SessionHealth>,
     /// The backend, as its last calls showed it; `None` for services without one.
     pub store: Option<StoreHealth>,
+    /// What presence has seen and done; `None` if it is off.
+    pub presence: Option<PresenceStats>,
 }
 
 impl Health {

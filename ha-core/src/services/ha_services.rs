@@ -13,6 +13,7 @@ use crate::checkpoint::CheckpointRecoveryFactory;
 use crate::cleanup::{clean_up_cluster, clean_up_job};
 use crate::election::sessions::Sessions;
 use crate::election::{ElectionParts, LeaderElection, LeaderElectionService};
+use crate::evidence::{self, PresenceStats};
 use crate::health::{Contact, Health, Observed};
 use crate::job_result::{JobResultStore, RunningJobsRegistry};
 use crate::names::layout;
@@ -85,7 +86,8 @@ impl HaServices {
         let observed = Arc::new(Observed::new(backend, options.session.silence, seam.clone()));
         let store = observed.store();
         let backend: Arc<dyn Backend> = Arc::new(Chroot::new(observed, root));
-        let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), seam.clone());
+        let detector = evidence::detector(options.presence, &backend.profile(), options.session.silence, &seam)?;
+        let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), detector, seam.clone());
         Ok(Self {
             committer: Committer::with_formats(backend, seam.clone(), options.formats),
             stores: Stores::new(storage, options.job_results),
@@ -122,6 +124,12 @@ impl HaServices {
     /// [`ErrorKind::Closed`]: the services were closed.
     pub fn leader_election_service(&self) -> Result<Arc<LeaderElectionService>, Error> {
         self.election_service(&Latch::below(&layout::leader()))
+    }
+
+    /// What presence has seen and done in this process; `None` if it is off.
+    #[must_use]
+    pub fn presence_stats(&self) -> Option<PresenceStats> {
+        self.sessions.detector().map(|detector| detector.stats())
     }
 
     /// What the cluster writes, as the store says now; see [`formats`](crate::formats). Needs no leadership.
@@ -240,6 +248,10 @@ impl HighAvailabilityServices for HaServices {
         // At once: each may have to wait for a store that does not answer.
         futures_util::future::join_all(elections.values().map(|election| election.shut())).await;
         self.parts().elections.clear();
+        // After the latches were let go of: whoever sees the socket end takes it for our death.
+        if let Some(detector) = self.sessions.detector() {
+            detector.close();
+        }
         // After the addresses were withdrawn, which is the last that is written.
         self.committer.close();
         self.committer.backend().close().await

@@ -72,6 +72,7 @@ impl HaServices {
             LatchHealth::new(latch, grant.map(|grant| (grant.epoch(), grant.valid_until())), now)
         });
         let session = self.sessions.present().map(|session| SessionHealth::new(session.valid_until(), silence, now));
-        Health { closed, latches: latches.collect(), session, store: Some(self.store.health(now)) }
+        let (store, presence) = (Some(self.store.health(now)), self.presence_stats());
+        Health { closed, latches: latches.collect(), session, store, presence }
     }
 }

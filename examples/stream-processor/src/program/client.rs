@@ -1,4 +1,4 @@
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::input::{self, Job};
 use super::scratch::{Scratch, Signals};
-use super::{Failure, observer};
+use super::{Failure, Out, observer};
 use crate::cli::{ClientArguments, SubmitArguments};
 use crate::cluster::backends::Backends;
 use crate::cluster::client::{Client, Target};
@@ -32,14 +32,20 @@ pub(super) async fn submit(
     arguments: &SubmitArguments,
     backends: &Backends,
     signals: &mut Signals,
+    out: &mut Out<'_>,
 ) -> Result<bool, Failure> {
     let scratch = Scratch::new()?;
-    let ended = signals.or(submit_in(arguments, backends, scratch.path())).await;
+    let ended = signals.or(submit_in(arguments, backends, scratch.path(), out)).await;
     scratch.remove().await;
     ended
 }
 
-async fn submit_in(arguments: &SubmitArguments, backends: &Backends, scratch: &Path) -> Result<bool, Failure> {
+async fn submit_in(
+    arguments: &SubmitArguments,
+    backends: &Backends,
+    scratch: &Path,
+    out: &mut Out<'_>,
+) -> Result<bool, Failure> {
     let seam = Seam::system();
     let id = JobId::new(&arguments.job)?;
     // Before standard input is read: what cannot work is told at once.
@@ -60,7 +66,7 @@ async fn submit_in(arguments: &SubmitArguments, backends: &Backends, scratch: &P
             submitted.verified = Some(well);
         }
     }
-    tell(arguments.client.json, &submitted, || text(&submitted))?;
+    tell(out, arguments.client.json, &submitted, || text(&submitted))?;
     Ok(well)
 }
 
@@ -69,13 +75,14 @@ pub(super) async fn status(
     arguments: &ClientArguments,
     backends: &Backends,
     signals: &mut Signals,
+    out: &mut Out<'_>,
 ) -> Result<bool, Failure> {
     let seam = Seam::system();
     signals
         .or(async {
             let (client, _services) = client(arguments, backends, &seam).await?;
             let status = client.status().await?;
-            tell(arguments.json, &status, || {
+            tell(out, arguments.json, &status, || {
                 let mut lines = vec![
                     format!("leader      {}, fencing token {}", status.leader, status.token),
                     format!("free slots  {}", status.free_slots),
@@ -136,9 +143,8 @@ fn text(submitted: &Submitted) -> String {
     }
 }
 
-fn tell(json: bool, outcome: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+fn tell(out: &mut Out<'_>, json: bool, outcome: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
     let failed = |e| Failure::Io("cannot print the outcome".into(), e);
     let line = if json { serde_json::to_string(outcome).map_err(|e| failed(e.into()))? } else { text() };
-    let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(failed)
 }

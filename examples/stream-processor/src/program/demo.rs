@@ -1,20 +1,20 @@
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ha::Store;
 use ha::seam::Seam;
 
-use super::Failure;
 use super::input::{self, Job};
 use super::scratch::{Scratch, Signals};
+use super::{Failure, Out};
 use crate::cli::DemoArguments;
 use crate::demo::{Demo, Outcome};
 use crate::report::{Report, Timeline};
 use crate::verify::{self, Expected, Verdict};
 
 /// Runs the demo; whether the output was verified.
-pub(super) async fn run(arguments: &DemoArguments, signals: &mut Signals) -> Result<bool, Failure> {
+pub(super) async fn run(arguments: &DemoArguments, signals: &mut Signals, out: &mut Out<'_>) -> Result<bool, Failure> {
     // A backend that is not there is told before anything is done.
     Store::open(&arguments.backend, &Seam::system())?;
     if arguments.backend != "embedded" {
@@ -24,12 +24,12 @@ pub(super) async fn run(arguments: &DemoArguments, signals: &mut Signals) -> Res
         )));
     }
     let scratch = Scratch::new()?;
-    let ended = signals.or(run_in(arguments, scratch.path())).await;
+    let ended = signals.or(run_in(arguments, scratch.path(), out)).await;
     scratch.remove().await;
     ended
 }
 
-async fn run_in(arguments: &DemoArguments, scratch: &Path) -> Result<bool, Failure> {
+async fn run_in(arguments: &DemoArguments, scratch: &Path, out: &mut Out<'_>) -> Result<bool, Failure> {
     // Blocks as long as standard input does, which must not keep a signal from being heard.
     let (given, place) = (arguments.clone(), scratch.to_owned());
     let prepared = tokio::task::spawn_blocking(move || prepare(&given, &place)).await;
@@ -48,7 +48,7 @@ async fn run_in(arguments: &DemoArguments, scratch: &Path) -> Result<bool, Failu
     let outcome = outcome.map_err(Failure::Stuck)?;
     let verdict = verify::compare(&job.here.output, &expected)?;
     let report = report(arguments, kills, &outcome, &expected, verdict);
-    tell(arguments, &report, &expected).map_err(|e| Failure::Io("cannot print the outcome".into(), e))?;
+    tell(arguments, &report, &expected, out).map_err(|e| Failure::Io("cannot print the outcome".into(), e))?;
     Ok(report.verified)
 }
 
@@ -90,8 +90,7 @@ fn report(arguments: &DemoArguments, kills: u32, outcome: &Outcome, expected: &E
 }
 
 /// Prints the outcome: what was no event, then the report, and with `--json` the object last.
-fn tell(arguments: &DemoArguments, report: &Report, expected: &Expected) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn tell(arguments: &DemoArguments, report: &Report, expected: &Expected, out: &mut Out<'_>) -> io::Result<()> {
     let cursor = &expected.cursor;
     if cursor.blank > 0 || cursor.rejects.total() > 0 || expected.late > 0 {
         writeln!(
@@ -112,7 +111,7 @@ fn tell(arguments: &DemoArguments, report: &Report, expected: &Expected) -> io::
     }
     writeln!(out, "{}", report.text())?;
     if arguments.json {
-        serde_json::to_writer(&mut out, report)?;
+        serde_json::to_writer(&mut *out, report)?;
         writeln!(out)?;
     }
     out.flush()

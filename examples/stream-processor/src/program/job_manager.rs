@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::scratch::{Scratch, Signals};
 use super::worker::worker;
-use super::{Failure, services};
+use super::{Failure, Out, services};
 use crate::cli::JobManagerArguments;
 use crate::cluster::backends::{Backends, Sharing};
 use crate::cluster::events::Event;
@@ -26,9 +26,10 @@ pub(super) async fn run(
     arguments: &JobManagerArguments,
     backends: &Backends,
     signals: &mut Signals,
+    out: &mut Out<'_>,
 ) -> Result<bool, Failure> {
     let scratch = Scratch::new()?;
-    let ended = serve(arguments, backends, signals, &scratch).await;
+    let ended = serve(arguments, backends, signals, &scratch, out).await;
     scratch.remove().await;
     ended
 }
@@ -38,6 +39,7 @@ async fn serve(
     backends: &Backends,
     signals: &mut Signals,
     scratch: &Scratch,
+    out: &mut Out<'_>,
 ) -> Result<bool, Failure> {
     let seam = Seam::system();
     let sharing = backends.sharing(&arguments.cluster.backend)?;
@@ -74,7 +76,7 @@ async fn serve(
     let server = Server::new(listener, address.clone(), member.mailboxes.clone(), leader, seam.clone());
     let own = worker(&format!("within {address}"), usize::from(slots), &*services, &seam)?;
     // Nobody reads it: the job manager runs all the same.
-    let _ = writeln!(io::stdout(), "job manager at {address}");
+    let _ = writeln!(out, "job manager at {address}");
     let ended = signals
         .or(async {
             tokio::select! {

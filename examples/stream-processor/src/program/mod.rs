@@ -80,43 +80,57 @@ impl Failure {
     }
 }
 
-/// Does what the arguments ask for.
+/// Does what the arguments ask for, on threads of its own.
 ///
 /// Temporary files are gone when it returns, also after SIGTERM and SIGINT.
 #[must_use]
 pub fn main(arguments: &Arguments, backends: &Backends) -> ExitCode {
-    match run(arguments, backends) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(failure) => {
-            // Standard error may be closed; the exit status says the same.
-            let _ = writeln!(io::stderr(), "stream-processor: {}", failure.text());
-            ExitCode::from(failure.code())
+    let threads = if arguments.command.is_some() { 2 } else { 1 };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let status = match runtime {
+        Ok(runtime) => {
+            let status = runtime.block_on(play(arguments, backends, &mut io::stdout()));
+            // A read of standard input that was given up is not waited for.
+            runtime.shutdown_background();
+            status
         }
+        Err(error) => tell(&Failure::Io("no threads".into(), error)),
+    };
+    ExitCode::from(status)
+}
+
+/// Does what the arguments ask for, writes what is asked for to `out` and all else to standard error, and gives the
+/// exit status. Needs a runtime with several threads.
+///
+/// # Cancel safety
+/// Dropping the future is a crash: nothing is resigned, and temporary files may stay.
+pub async fn play(arguments: &Arguments, backends: &Backends, out: &mut Out<'_>) -> u8 {
+    match run(arguments, backends, out).await {
+        Ok(true) => 0,
+        Ok(false) => 1,
+        Err(failure) => tell(&failure),
     }
 }
 
+/// Where the outcome is written.
+pub type Out<'a> = dyn Write + Send + 'a;
+
+fn tell(failure: &Failure) -> u8 {
+    // Standard error may be closed; the exit status says the same.
+    let _ = writeln!(io::stderr(), "stream-processor: {}", failure.text());
+    failure.code()
+}
+
 /// Whether all went well.
-fn run(arguments: &Arguments, backends: &Backends) -> Result<bool, Failure> {
-    let threads = if arguments.command.is_some() { 2 } else { 1 };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::Io("no threads".into(), e))?;
-    let outcome = runtime.block_on(async {
-        let mut signals = Signals::new().map_err(|e| Failure::Io("cannot listen for signals".into(), e))?;
-        match &arguments.command {
-            None => demo::run(&arguments.demo, &mut signals).await,
-            Some(Command::JobManager(arguments)) => job_manager::run(arguments, backends, &mut signals).await,
-            Some(Command::Worker(arguments)) => worker::run(arguments, backends, &mut signals).await,
-            Some(Command::Submit(arguments)) => client::submit(arguments, backends, &mut signals).await,
-            Some(Command::Status(arguments)) => client::status(&arguments.client, backends, &mut signals).await,
-        }
-    });
-    // A read of standard input that was given up is not waited for.
-    runtime.shutdown_background();
-    outcome
+async fn run(arguments: &Arguments, backends: &Backends, out: &mut Out<'_>) -> Result<bool, Failure> {
+    let mut signals = Signals::new().map_err(|e| Failure::Io("cannot listen for signals".into(), e))?;
+    match &arguments.command {
+        None => demo::run(&arguments.demo, &mut signals, out).await,
+        Some(Command::JobManager(arguments)) => job_manager::run(arguments, backends, &mut signals, out).await,
+        Some(Command::Worker(arguments)) => worker::run(arguments, backends, &mut signals, out).await,
+        Some(Command::Submit(arguments)) => client::submit(arguments, backends, &mut signals, out).await,
+        Some(Command::Status(arguments)) => client::status(&arguments.client, backends, &mut signals, out).await,
+    }
 }
 
 /// Services on the cluster's backend for a process that stores nothing itself.

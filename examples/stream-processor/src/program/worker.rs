@@ -1,4 +1,3 @@
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use ha::HighAvailabilityServices;
@@ -6,7 +5,7 @@ use ha::seam::Seam;
 use tokio::runtime::Handle;
 
 use super::scratch::Signals;
-use super::{Failure, observer};
+use super::{Failure, Out, observer};
 use crate::Fence;
 use crate::cli::WorkerArguments;
 use crate::cluster::backends::Backends;
@@ -19,6 +18,7 @@ pub(super) async fn run(
     arguments: &WorkerArguments,
     backends: &Backends,
     signals: &mut Signals,
+    out: &mut Out<'_>,
 ) -> Result<bool, Failure> {
     let seam = Seam::system();
     signals
@@ -26,7 +26,7 @@ pub(super) async fn run(
             let services = observer(&arguments.cluster, backends, &arguments.name, &seam).await?;
             let worker = worker(&arguments.name, usize::from(arguments.slots), &services, &seam)?;
             // Nobody reads it: the worker runs all the same.
-            let _ = writeln!(io::stdout(), "worker {} with {} slots", arguments.name, arguments.slots);
+            let _ = writeln!(out, "worker {} with {} slots", arguments.name, arguments.slots);
             worker.run().await;
             Ok(true)
         })

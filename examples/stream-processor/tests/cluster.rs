@@ -1,7 +1,9 @@
 //! What job managers, workers and clients say to each other, and what is stored in which order, in one process.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod common;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,13 +37,15 @@ struct World {
     network: InProcess,
     seam: Seam,
     tasks: JoinSet<()>,
+    /// Services that others follow leaders by.
+    kept: RefCell<Vec<HaServices>>,
 }
 
 impl World {
     fn new() -> Self {
         let seam = Seam::system();
         let (store, directory) = (Embedded::new(seam.clone()), tempfile::tempdir().unwrap());
-        Self { store, directory, network: InProcess::default(), seam, tasks: JoinSet::new() }
+        Self { store, directory, network: InProcess::default(), seam, tasks: JoinSet::new(), kept: RefCell::default() }
     }
 
     fn services(&self, label: &str) -> HaServices {
@@ -102,9 +106,10 @@ impl World {
     }
 
     fn watch(&self) -> ha::retrieval::LeaderWatch {
-        // The services may go: the watch lives on its own.
-        let services = Box::leak(Box::new(self.services("client")));
-        services.cluster_rest_endpoint_leader_retriever().unwrap().watch()
+        let services = self.services("client");
+        let watch = services.cluster_rest_endpoint_leader_retriever().unwrap().watch();
+        self.kept.borrow_mut().push(services);
+        watch
     }
 
     /// A job over generated events, and its artefact.
@@ -230,7 +235,7 @@ async fn a_job_that_no_restart_mends_ends_as_failed_and_others_go_on() {
     world.start_workers(3);
     let client = world.client();
     let (mut submission, artefact) = world.submission("broken", 10);
-    // The artefact is a recipe, and no recipe is an event; as a recipe it is fine, as a directory the output is not.
+    // A file where the output's directory should be.
     submission.plan.output = artefact.clone();
     client.submit(&submission, &artefact).await.unwrap();
     let view = common::within_deadline("the end", client.ended(&submission.job)).await.unwrap();
@@ -241,6 +246,44 @@ async fn a_job_that_no_restart_mends_ends_as_failed_and_others_go_on() {
     client.submit(&submission, &artefact).await.unwrap();
     let view = common::within_deadline("the end", client.ended(&submission.job)).await.unwrap();
     assert_eq!(view.state, JobStatus::Finished, "{view:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_artefact_is_gone_ends_as_failed() {
+    let mut world = World::new();
+    let (submission, _) = world.submission("clicks", 10);
+    let services = world.services("lost");
+    let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
+    let plans = leadership.execution_plan_store();
+    plans.start(Arc::new(Deaf)).await.unwrap();
+    let plan = serde_json::to_vec(&submission).unwrap();
+    plans.put_execution_plan(&StoredPlan::new(submission.job.clone(), plan.into())).await.unwrap();
+    services.close().await.unwrap();
+    let (_manager, mut events) = world.start("first");
+    let view = common::within_deadline("the end", world.client().ended(&submission.job)).await.unwrap();
+    assert_eq!(view.state, JobStatus::Failed, "{view:?}");
+    until(&mut events, "the clean-up", |what| matches!(what, What::CleanedUp(_))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_that_was_stored_without_the_leader_knowing_is_run_when_it_is_handed_in_again() {
+    // Fails if a leader takes a stored plan for one that it masters: what an unknown outcome leaves.
+    let mut world = World::new();
+    let (member, mut events) = world.member("first", world.network.mailboxes.clone());
+    let services = Arc::clone(&member.services);
+    world.tasks.spawn(job_manager::contend(member));
+    until(&mut events, "the leader", |what| matches!(what, What::Settled { .. })).await;
+    let (submission, artefact) = world.submission("clicks", 1_000);
+    let plans = services.execution_plan_store().unwrap();
+    plans.start(Arc::new(Deaf)).await.unwrap();
+    let content = ha::state::chunks_of(std::fs::read(&artefact).unwrap().into());
+    services.blob_store().unwrap().put(&submission.job, content).await.unwrap();
+    let plan = serde_json::to_vec(&submission).unwrap();
+    plans.put_execution_plan(&StoredPlan::new(submission.job.clone(), plan.into())).await.unwrap();
+    world.start_workers(3);
+    world.client().submit(&submission, &artefact).await.unwrap();
+    let view = common::within_deadline("the end", world.client().ended(&submission.job)).await.unwrap();
+    assert_eq!(view.state, JobStatus::Finished);
 }
 
 /// A job manager's door, and what is said at it.

@@ -1,4 +1,5 @@
 //! Tasks at the other end of a connection: the output stays right, and nobody takes a word of an older term.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod common;
 
@@ -67,7 +68,7 @@ async fn a_job_on_links_has_the_output_of_one_pass_also_after_a_worker_is_gone()
 #[tokio::test]
 async fn a_worker_refuses_the_task_of_an_older_leader() {
     let directory = tempfile::tempdir().unwrap();
-    let mut plan = common::plan(directory.path(), SourceSpec::Generator { seed: 1, events: 100 });
+    let mut plan = common::plan(directory.path(), SourceSpec::Generator { seed: 1, events: 50_000_000 });
     plan.parallelism = 1;
     let (here, there) = ends().await;
     let fence = Fence::default();
@@ -103,7 +104,7 @@ async fn a_worker_leaves_a_leader_when_it_has_seen_a_newer_one() {
 /// What an engine makes of a task that answers its order with these bytes or frames.
 async fn answered_by(answer: impl AsyncFnOnce(TcpStream, Value)) -> stream_processor::EngineError {
     let directory = tempfile::tempdir().unwrap();
-    let mut plan = common::plan(directory.path(), SourceSpec::Generator { seed: 1, events: 100 });
+    let mut plan = common::plan(directory.path(), SourceSpec::Generator { seed: 1, events: 50_000_000 });
     plan.parallelism = 1;
     let (here, mut there) = ends().await;
     let placement = Placement { slots: [Slot::Elsewhere(link(here))].into(), ..Placement::default() };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use futures_util::StreamExt;
 use ha::JobId;
 use ha::blob::{BlobKey, BlobStore};
+use ha::seam::Seam;
 use tokio::io::AsyncWriteExt;
 
 use super::Failure;
@@ -20,12 +21,16 @@ pub(super) async fn fetch(
     job: &JobId,
     key: &BlobKey,
     directory: &Path,
+    seam: &Seam,
 ) -> Result<PathBuf, Failure> {
     let path = directory.join(format!("{job}-{key}"));
     if tokio::fs::try_exists(&path).await? {
         return Ok(path);
     }
-    let unfinished = directory.join(format!("{job}-{key}.part"));
+    // Race: a copy that was given up, with its leadership, is still being written by a thread.
+    // Closed by: a name of its own for each copy in the making.
+    // Cost if missed: two writers in one file, and a copy that is not what was verified.
+    let unfinished = directory.join(format!("{job}-{}.part", seam.uuid()));
     let mut pieces = blobs.get(job, key).await?;
     let mut file = tokio::fs::File::create(&unfinished).await?;
     while let Some(piece) = pieces.next().await {

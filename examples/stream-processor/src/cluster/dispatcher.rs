@@ -52,7 +52,7 @@ struct Dispatcher<'a> {
     pool: Arc<SlotPool>,
     /// Jobs that are being handed in.
     accepting: BTreeSet<JobId>,
-    masters: JoinSet<Result<(), Failure>>,
+    masters: JoinSet<(JobId, Result<(), Failure>)>,
     intakes: JoinSet<Intake>,
 }
 
@@ -66,7 +66,9 @@ impl Dispatcher<'_> {
         loop {
             tokio::select! {
                 biased;
-                Some(done) = self.masters.join_next() => own(done).unwrap_or(Ok(()))?,
+                Some(done) = self.masters.join_next() => if let Some((job, done)) = own(done) {
+                    self.mastered(job, done).await?;
+                },
                 Some(done) = self.intakes.join_next() => if let Some(intake) = own(done) {
                     self.taken_in(intake).await;
                 },
@@ -122,7 +124,26 @@ impl Dispatcher<'_> {
     fn master(&mut self, submission: Submission) {
         self.board.put(JobView::new(submission.job.clone(), JobStatus::Created));
         let (plans, board, pool) = (Arc::clone(&self.plans), self.board.clone(), Arc::clone(&self.pool));
-        self.masters.spawn(job_master::run(self.member.clone(), plans, board, pool, submission));
+        let (member, job) = (self.member.clone(), submission.job.clone());
+        self.masters.spawn(async move { (job, job_master::run(member, plans, board, pool, submission).await) });
+    }
+
+    /// A job's master has ended: with the job, or because it could not go on.
+    async fn mastered(&self, job: JobId, done: Result<(), Failure>) -> Result<(), Failure> {
+        match done {
+            Err(Failure::Ha(error)) if is_of_one_job(&error) => {
+                let why = error.to_string();
+                // It stays stored, for people to look at; the other jobs go on.
+                self.board.change(&job, |view| {
+                    if !view.state.is_globally_terminal() {
+                        (view.state, view.error) = (JobStatus::Suspended, Some(why.clone()));
+                    }
+                });
+                self.member.tell(What::Failed(why)).await;
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -187,7 +208,16 @@ impl Dispatcher<'_> {
                 self.master(submission);
                 Answer::Accepted
             }
-            Taken::Before => Answer::Accepted,
+            Taken::Before => {
+                // Race: the plan was stored, but not even this leader was told so (an unknown outcome); the client
+                //     hands the job in again.
+                // Closed by: looking whether anybody masters the job, before saying that all is well.
+                // Cost if missed: the job is accepted, and waits for the next leader.
+                if self.board.get(&submission.job).is_none() {
+                    self.master(submission);
+                }
+                Answer::Accepted
+            }
             Taken::Refused(why) => Answer::Refused(why),
             Taken::NotNow(error) => Answer::TryAgain(error),
         };

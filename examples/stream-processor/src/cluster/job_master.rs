@@ -65,7 +65,8 @@ impl Master<'_> {
     async fn run(self) -> Result<(), Failure> {
         let (job, key) = (&self.submission.job, &self.submission.artefact);
         let blobs = self.leadership.blob_store();
-        let (artefact, ended) = match artefact::fetch(&*blobs, job, key, &self.member.scratch).await {
+        let (artefact, ended) = match artefact::fetch(&*blobs, job, key, &self.member.scratch, &self.member.seam).await
+        {
             Ok(path) => (Some(path.clone()), self.attempts(&path).await?),
             // Without its artefact it can never run.
             Err(Failure::Ha(error)) if is_lost(error.kind()) => (None, Err(error.to_string())),

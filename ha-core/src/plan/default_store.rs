@@ -117,7 +117,7 @@ impl Shared {
 
     async fn find(&self, job: &JobId) -> Result<Option<Found>, Error> {
         let entry = self.writer.backend().read(&layout::execution_plan(job)).await?;
-        entry.map(|entry| Found::decode(job, &entry)).transpose()
+        entry.map(|entry| Found::decode(job, &entry, self.writer.formats())).transpose()
     }
 
     /// Takes the plan as ours; deletes the state that it is now proven to have replaced.

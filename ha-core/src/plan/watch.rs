@@ -12,7 +12,7 @@ use crate::backend::{Change, Entry, Key, Mark, Prefix, Revision, Scope};
 use crate::names::layout;
 use crate::seam::Task;
 use crate::writer::Writer;
-use crate::{Error, JobId};
+use crate::{Error, ErrorKind, JobId};
 
 /// More plans than this are looked up by one list.
 const READS_MAX: usize = 8;
@@ -71,6 +71,8 @@ impl Watch {
             match looked {
                 Ok((_, Next::End)) => return,
                 Ok((mark, Next::Wait)) => (seen, pause) = (mark, PAUSE_MIN),
+                // Nothing changes there any more for us, however often we ask.
+                Err(error) if error.kind() == ErrorKind::Closed => return,
                 Err(error) => {
                     tracing::warn!(%error, "the watch of execution plans failed; it looks again after a pause");
                     seam.sleep(seam.jittered(pause)).await;

@@ -374,7 +374,7 @@ pub(super) const CATALOGUE: &[Row] = &[
         ),
     ),
     x(36, "interrupted clean-up", Arrives("later cases of the service suite")),
-    x(37, "version skew", Arrives("later cases of the service suite")),
+    x(37, "version skew", Own),
     x(38, "one event per transition", Arrives("later cases of the service suite")),
     x(39, "soak", Arrives("the chaos runs")),
     x(40, "retrieval never goes back", Own),

@@ -296,6 +296,8 @@ macro_rules! services_cases {
                 "An old version does not replace a plan that was made anew.";
             endings::x_35_closing_or_dropping_at_any_point_leaves_nothing []
                 "Closing or dropping at any point leaves nothing.";
+            formats::x_37_two_versions_share_a_cluster_until_its_format_is_raised []
+                "Two versions of the library take turns on one cluster, each reading what the other wrote, until a leader raises its format; after that the older one takes no part, and changes nothing.";
             retrieval::x_40_a_retrieval_never_goes_back []
                 "A retrieval never goes back.";
             endings::x_41_dropped_calls_leave_the_rules_intact []

@@ -179,7 +179,8 @@ async fn a_job_survives_its_leader_and_a_worker_exactly_once_and_is_never_run_ag
         seam: cluster.seam.clone(),
         patience: Duration::from_secs(30),
     };
-    let mut submit = cluster.submit("400000", &["--wait", "--verify", "--json"]);
+    // Far more than can flow between two looks at the status.
+    let mut submit = cluster.submit("1200000", &["--wait", "--verify", "--json"]);
     let before = cluster.until(&client, "the second checkpoint", |status| checkpoint(status) >= 2).await;
 
     // Running: another one of this name is refused, at whatever job manager.
@@ -198,12 +199,11 @@ async fn a_job_survives_its_leader_and_a_worker_exactly_once_and_is_never_run_ag
 
     workers.remove(0).kill();
     workers.push(cluster.worker("three"));
-    let recovered = cluster
+    cluster
         .until(&client, "a checkpoint without the worker", |status| {
             clicks(status).is_some_and(|view| view.restarts > 0) && checkpoint(status) > checkpoint(&after)
         })
         .await;
-    assert_eq!(clicks(&recovered).map(|view| view.state), Some(JobStatus::Running), "{recovered:#?}");
 
     let finished = |status: &ClusterStatus| clicks(status).is_some_and(|view| view.state == JobStatus::Finished);
     let last = cluster.until(&client, "the end", finished).await;

@@ -8,6 +8,9 @@ use ha_core::{Closing, ComponentId, ErrorKind, HighAvailabilityServices, JobStat
 
 use super::rig::{Fault, Ignore, Process, World, eventually, job};
 
+/// What a leader that raised the cluster's format has written, long ago.
+const CLUSTER_FORMAT: &str = r#"{"format":1,"kind":"cluster_format","write_id":"00000000000000000000000000000001","epoch":1,"body":{"format":1}}"#;
+
 /// What is left of a job in whose end no policy retains anything: the savepoint.
 fn left_of(name: &str) -> String {
     format!("{name} Savepoint NeverRetainAfterTermination")
@@ -20,7 +23,7 @@ async fn populated(world: &World) -> Process {
     }
     leader.end_job("job1", JobStatus::Finished).await;
     leader.note("mine").await;
-    world.tamper("formats", Some("the floor"));
+    world.tamper("formats", Some(CLUSTER_FORMAT));
     leader
 }
 

@@ -16,6 +16,7 @@ use super::cluster::{assert_deposed, assert_kind, job};
 use super::plans::{plan, started};
 use super::{Cluster, Process};
 use crate::faults::{Call, Fault};
+use crate::fixture::Going;
 
 /// How many states a populated job has, and how many of them outlive it: the savepoint, and while it is not known
 /// how it ended, the checkpoint that its policy may retain.
@@ -215,7 +216,7 @@ pub async fn ha_13_the_next_leader_takes_over_what_is_dirty(c: Cluster) {
 }
 
 /// Puts a blob, and waits until its pointer is about to be sent.
-async fn put_on_its_way(c: &Cluster, process: &Process, leadership: &Leadership) -> crate::fixture::Going<bool> {
+pub(super) async fn put_on_its_way(c: &Cluster, process: &Process, leadership: &Leadership) -> Going<bool> {
     process.line.hold();
     let blobs = leadership.blob_store();
     let put = c.go(async move { blobs.put(&job("late"), chunks_of("late".into())).await.is_ok() });

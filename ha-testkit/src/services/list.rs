@@ -376,12 +376,14 @@ macro_rules! services_cases {
                 "A blob is whole or not there whatever happens to it.";
             endings::x_35_closing_or_dropping_at_any_point_leaves_nothing []
                 "Closing or dropping at any point leaves nothing.";
+            cleanup::x_36_an_interrupted_cleanup_is_finished_by_another_process []
+                "An interrupted clean-up is finished by another process, disturbs no other job, and is refused without leadership.";
             formats::x_37_two_versions_share_a_cluster_until_its_format_is_raised []
                 "Two versions of the library take turns on one cluster, each reading what the other wrote, until a leader raises its format; after that the older one takes no part, and changes nothing.";
             told::x_38_each_transition_is_told_once_with_its_term []
                 "Each transition is told once with its term.";
-            cleanup::x_36_an_interrupted_cleanup_is_finished_by_another_process []
-                "An interrupted clean-up is finished by another process, disturbs no other job, and is refused without leadership.";
+            soak::x_39_nothing_grows_with_the_number_of_leaderships []
+                "Nothing grows with the number of leaderships: no key and no state is left by those before, however they ended.";
             retrieval::x_40_a_retrieval_never_goes_back []
                 "A retrieval never goes back.";
             endings::x_41_dropped_calls_leave_the_rules_intact []

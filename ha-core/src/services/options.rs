@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::backend::{Prefix, SessionOptions};
 use crate::formats::Formats;
 use crate::job_result::JobResultStoreOptions;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, PresenceOptions};
 
 /// How the services of one process are set up. Plain data; [`ServicesOptions::validate`] says what
 /// does not fit.
@@ -21,6 +21,9 @@ pub struct ServicesOptions {
     /// free, at its start and each time: zero (the default) for a preferred candidate, more for one of
     /// lower priority. At most a minute.
     pub handicap: Duration,
+    /// Whether others see that this process lives, so that a crash of it is acted on at once. Default: where
+    /// the backend has no evidence of its own.
+    pub presence: PresenceOptions,
     /// How results of jobs are kept. Default: they are removed once they are clean.
     pub job_results: JobResultStoreOptions,
     /// The formats that this process reads and can take part in. Default: those of this version. Another
@@ -35,6 +38,7 @@ impl Default for ServicesOptions {
             cluster_id: "default".into(),
             session: SessionOptions::default(),
             handicap: Duration::ZERO,
+            presence: PresenceOptions::default(),
             job_results: JobResultStoreOptions::default(),
             formats: Formats::SUPPORTED,
         }
@@ -62,6 +66,7 @@ impl ServicesOptions {
             let most = Self::HANDICAP_MAX;
             return Err(invalid("handicap", format!("{:?}; at most {most:?} are allowed", self.handicap)));
         }
+        self.presence.validate()?;
         Ok(root.join(&cluster))
     }
 }

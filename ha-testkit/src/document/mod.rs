@@ -26,7 +26,6 @@ enum Standing {
     Differs(&'static str),
     /// All of it needs the store that is named at the end.
     Needs(&'static str),
-    Arrives(&'static str),
 }
 
 const HEAD: &str = "\
@@ -45,7 +44,7 @@ const CATALOGUE_HEAD: &str = "
 Every id of the catalogue of Flink's own tests (LE, LD, LR, SH, CC, CP, EP, JR, HA, BL) and of the cases that no Flink
 test covers (X). *Covered* names the cases, or a test as `file::name`; *differs* says why this library behaves otherwise
 on purpose; *needs a server* says what is proved only where a store runs that this workspace's own tests do not bring
-along, and on which; *arrives* names what it waits for, and is not proved today.
+along, and on which.
 
 | id | about | standing |
 |---|---|---|
@@ -142,7 +141,6 @@ impl Standing {
             Self::Partly(by, rest) => format!("covered by {}; needs a server: {rest}", proofs(by)),
             Self::Differs(why) => format!("differs: {why}"),
             Self::Needs(what) => format!("needs a server: {what}"),
-            Self::Arrives(with) => format!("arrives with {with}"),
         }
     }
 
@@ -150,7 +148,7 @@ impl Standing {
     fn by(&self) -> &'static [&'static str] {
         match self {
             Self::Covered(by) | Self::Partly(by, _) | Self::Instead(_, by) => by,
-            Self::Own | Self::Differs(_) | Self::Needs(_) | Self::Arrives(_) => &[],
+            Self::Own | Self::Differs(_) | Self::Needs(_) => &[],
         }
     }
 }

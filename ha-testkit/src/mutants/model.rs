@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ha_core::backend::{
-    Backend, Change, Commit, EarlyEnd, Ended, Entry, Key, Mark, Outcome, Prefix, Profile, Scope, Session,
+    Backend, Change, Commit, EarlyEnd, Ended, Entry, Evidence, Key, Mark, Outcome, Prefix, Profile, Scope, Session,
     SessionOptions, Snapshot,
 };
 use ha_core::seam::Seam;
@@ -130,7 +130,8 @@ impl fmt::Debug for Handle {
 #[async_trait]
 impl Backend for Handle {
     fn profile(&self) -> Profile {
-        Profile::new("model", 256 * 1024, 32, 512 * 1024).with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator])
+        let profile = Profile::new("model", 256 * 1024, 32, 512 * 1024).with_evidence(Evidence::Own);
+        profile.with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator])
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {

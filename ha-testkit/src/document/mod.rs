@@ -23,6 +23,8 @@ enum Standing {
     Instead(&'static str, &'static [&'static str]),
     /// The rest needs the store that is named at the end.
     Partly(&'static [&'static str], &'static str),
+    /// All but what is named at the end, which nothing here proves.
+    Except(&'static [&'static str], &'static str),
     Differs(&'static str),
     /// All of it needs the store that is named at the end.
     Needs(&'static str),
@@ -44,7 +46,7 @@ const CATALOGUE_HEAD: &str = "
 Every id of the catalogue of Flink's own tests (LE, LD, LR, SH, CC, CP, EP, JR, HA, BL) and of the cases that no Flink
 test covers (X). *Covered* names the cases, or a test as `file::name`; *differs* says why this library behaves otherwise
 on purpose; *needs a server* says what is proved only where a store runs that this workspace's own tests do not bring
-along, and on which.
+along, and on which; *not proved* says what no test here shows.
 
 | id | about | standing |
 |---|---|---|
@@ -139,6 +141,7 @@ impl Standing {
             Self::Instead(why, by) => format!("differs: {why}; proved by {}", proofs(by)),
             Self::Covered(by) => format!("covered by {}", proofs(by)),
             Self::Partly(by, rest) => format!("covered by {}; needs a server: {rest}", proofs(by)),
+            Self::Except(by, open) => format!("covered by {}; not proved: {open}", proofs(by)),
             Self::Differs(why) => format!("differs: {why}"),
             Self::Needs(what) => format!("needs a server: {what}"),
         }
@@ -147,7 +150,7 @@ impl Standing {
     #[cfg(test)]
     fn by(&self) -> &'static [&'static str] {
         match self {
-            Self::Covered(by) | Self::Partly(by, _) | Self::Instead(_, by) => by,
+            Self::Covered(by) | Self::Partly(by, _) | Self::Except(by, _) | Self::Instead(_, by) => by,
             Self::Own | Self::Differs(_) | Self::Needs(_) => &[],
         }
     }

@@ -55,7 +55,8 @@ async fn take_over(c: &Cluster, leadership: &Leadership) {
     let mut left = cleaner(leadership).clean_up_dirty_results().await.unwrap();
     let ends = c.in_time("what was left is cleaned up", left.finished()).await;
     assert!(ends.iter().all(|(_, end)| *end == CleanupEnd::Clean), "{ends:?}");
-    OrphanCollector::of(leadership, OrphanOptions::default()).collect().await.unwrap();
+    let collected = OrphanCollector::of(leadership, OrphanOptions::default()).collect().await.unwrap();
+    assert!(!collected.may_be_more, "{collected:?}");
 }
 
 pub async fn x_39_nothing_grows_with_the_number_of_leaderships(c: Cluster) {

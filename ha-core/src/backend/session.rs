@@ -163,8 +163,9 @@ pub trait Session: fmt::Debug + Send + Sync {
     /// Winning raises the latch's stored epoch in the same atomic step, to
     /// `max(stored + 1, native)`, where `native` is a number of the store's own that only grows (its
     /// revision, its index): so the epoch grows even if the stored one was lost. It puts `holder` at the
-    /// latch's key and the epoch, in decimal, at [`Latch::epoch_key`]. With `over`, and only if the latch is held under exactly that
-    /// term, the same step ends that term first and takes its place; a newer term is not touched.
+    /// latch's key and the epoch, in decimal, at [`Latch::epoch_key`]. With `over`, and only if the
+    /// latch is held under exactly that term, the same step ends that term first and takes its place;
+    /// a newer term is not touched.
     ///
     /// # Errors
     /// * [`ErrorKind::Indeterminate`](crate::ErrorKind::Indeterminate): it may be ours. Attempt

@@ -138,6 +138,12 @@ pub(crate) mod layout {
     use super::{ComponentId, JobId, Key, Prefix};
     use crate::backend::{Latch, Name};
 
+    /// Whether something of a cluster stands under that name, directly below its place.
+    pub(crate) fn is_taken(name: &str) -> bool {
+        let places = [leader(), extra_latches(), jobs(), job_results(), execution_plans(), all_blobs(), application()];
+        formats().as_str() == name || places.iter().any(|place| place.as_str().trim_end_matches('/') == name)
+    }
+
     /// The place of records that the application keeps for itself.
     pub(crate) fn application() -> Prefix {
         Prefix::root().fixed("application")

@@ -20,7 +20,9 @@ async fn populated(world: &World) -> Process {
     }
     leader.end_job("job1", JobStatus::Finished).await;
     leader.note("mine").await;
-    world.tamper("formats", Some("the floor"));
+    let formats =
+        r#""kind":"cluster_format","write_id":"0123456789abcdef0123456789abcdef","epoch":1,"body":{"format":1}"#;
+    world.tamper("formats", Some(&format!(r#"{{"format":1,{formats}}}"#)));
     leader
 }
 
@@ -155,7 +157,7 @@ async fn broken_pointers_of_a_job_go_and_their_states_are_orphans() {
     let leader = world.leader().await;
     let blob = leader.populate("a").await.remove(0);
     leader.populate("b").await;
-    let hostile = ["?", r#"{"format":99}"#, r#"{"format":1}"#, ""];
+    let hostile = ["?", r#"{"format":0}"#, r#"{"format":1}"#, ""];
     let broken = ["execution-plans/a".to_owned(), format!("blobs/a/{blob}"), "blobs/a/not-a-blob".into()];
     for (key, bytes) in broken.iter().zip(hostile) {
         world.tamper(key, Some(bytes));

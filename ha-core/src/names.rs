@@ -119,9 +119,16 @@ impl JobId {
     /// Checks and takes the name.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`].
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch` and `epoch`: under these
+    /// neither the plan nor the result of a job could be stored.
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
-        Name::new(name).map(Self)
+        let job = Self(Name::new(name)?);
+        if layout::job_result(&job).is_reserved() {
+            return Err(Error::new(crate::ErrorKind::Invalid, "job id")
+                .at(&job)
+                .because("this name has a meaning of its own in a key; choose another"));
+        }
+        Ok(job)
     }
 }
 

@@ -209,7 +209,9 @@ impl Writer {
     /// # Cancel safety
     /// After a drop it may have been applied.
     pub async fn commit(&self, draft: Draft) -> Result<Committed, Error> {
-        if draft.grant.is_none() && draft.commit.writes.iter().any(|write| write.value.is_some()) {
+        // Whoever removes takes part as well: an older tool does not know what belongs together. The record itself may
+        // be removed if it is broken.
+        if draft.grant.is_none() && draft.commit.writes.iter().any(|write| write.key != layout::formats()) {
             formats::read(&**self.backend(), self.formats()).await?;
         }
         let Draft { mut commit, grant, format } = draft;

@@ -132,7 +132,9 @@ impl OrphanCollector {
     /// * [`Corrupt`](ErrorKind::Corrupt), [`NewerFormat`](ErrorKind::NewerFormat): a pointer cannot be read; the
     ///   text names it. Repair or remove it first. Or the [cluster's format](crate::formats) is beyond this version.
     /// * [`IllegalState`](ErrorKind::IllegalState): there are states of a later epoch than the present: another
-    ///   store uses the same place. Give the clusters different ids or storages.
+    ///   store uses the same place, or this one was restored to what it was before them. Give clusters different
+    ///   ids or storages. After a restore it is refused until the epochs have passed those; then what the restored
+    ///   pointers do not lead to is collected.
     /// * [`Unsupported`](ErrorKind::Unsupported): the backend's reads may miss what another process has written; or
     ///   the leadership is of a latch of the application's own making.
     /// * [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied): try again.
@@ -243,8 +245,8 @@ impl OrphanCollector {
             Err(error) => error,
             Ok(found) if found.as_ref().and_then(|entry| entry.held.as_ref()) == Some(grant.term()) => {
                 refused(ErrorKind::IllegalState).because(format!(
-                    "there is a state of epoch {epoch}, and the present one is {}: another store uses this place; give \
-                     the clusters different ids or storages. Nothing was deleted",
+                    "there is a state of epoch {epoch}, and the present one is {}: another store uses this place (give \
+                     the clusters different ids or storages), or this one was restored. Nothing was deleted",
                     grant.epoch()
                 ))
             }

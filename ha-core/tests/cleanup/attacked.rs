@@ -261,3 +261,15 @@ async fn what_was_written_before_the_store_was_restored_is_not_collected_as_an_o
     assert!(before.iter().all(|state| left.contains(state)));
     assert!(!restored.keys().await.iter().any(|key| key.contains("/b")));
 }
+
+#[test]
+fn a_job_that_no_result_could_be_stored_for_is_refused_from_the_first() {
+    // Fails if it may be named like a latch's own keys: it would run, and could never end.
+    for name in ["latch", "epoch"] {
+        let error = ha_core::JobId::new(name).unwrap_err();
+        assert_eq!((error.kind(), error.subject()), (ErrorKind::Invalid, name));
+    }
+    for name in ["barrier", "latches", "formats", "leader"] {
+        ha_core::JobId::new(name).unwrap();
+    }
+}

@@ -70,7 +70,7 @@ impl World {
     }
 
     fn chance(&self, one_in: u64) -> bool {
-        self.seam.random_u64() % one_in == 0
+        self.seam.random_u64().is_multiple_of(one_in)
     }
 
     async fn pause(&self, around_ms: u64) {

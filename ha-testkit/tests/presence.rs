@@ -20,6 +20,7 @@ use ha_core::{
     application_prefix,
 };
 use ha_embedded::Embedded;
+use ha_testkit::faults::{Call, Fault, Faulty, Plan};
 use ha_testkit::process::{Process, Stage, role};
 use ha_testkit::remote::{Remote, Server};
 use ha_testkit::run::block_on;
@@ -48,7 +49,13 @@ impl Member {
     }
 
     async fn services_with(&self, presence: PresenceOptions, seam: &Seam) -> HaServices {
+        self.services_through(Plan::none(), presence, seam).await
+    }
+
+    /// Calls to the store may go wrong.
+    async fn services_through(&self, plan: Plan, presence: PresenceOptions, seam: &Seam) -> HaServices {
         let backend = Remote::connect(self.server, &self.label, seam.clone()).await.unwrap();
+        let backend = Faulty::new(Arc::new(backend), seam.clone(), plan);
         let storage = StateStorage::open("memory://", seam.clone()).unwrap();
         let session = SessionOptions { silence: self.silence, label: self.label.clone() };
         let options = ServicesOptions { session, presence, ..ServicesOptions::default() };
@@ -357,6 +364,48 @@ fn a_leader_that_resigns_closes_or_is_dropped_is_followed_without_evidence() {
         assert!(stats(&leading).address.is_some());
         leading.close().await.unwrap();
         assert_eq!(stats(&leading).address, None);
+    });
+}
+
+#[test]
+fn evidence_that_was_acted_on_is_remembered_also_if_the_latch_is_given_up_at_once() {
+    block_on(async {
+        // Fails if a winner that may not lead after all forgets whom it evicted: it would never find out that it
+        // was wrong, and evict the same living leader again and again.
+        let (w, plan) = (World::new(), Plan::none());
+        let mut leader = Process::spawn(w.seam.clone(), "leader", &w.member("killed", LONG));
+        leader.told("leading").await;
+        let standby = w.member("standby", LONG);
+        let standby = standby.services_through(plan.clone(), PresenceOptions::Automatic, &w.seam).await;
+        let waiting = contend(&standby);
+        w.settled(&standby).await;
+        // Asked before it took part, and again under its own term.
+        plan.next_below(Call::Read, "flink/default/formats", Fault::FailBefore);
+        leader.kill();
+        drop(w.in_time("the standby leads in the end", waiting).await.unwrap());
+        assert_eq!((stats(&standby).evidence, stats(&standby).takeovers), (1, 1));
+    });
+}
+
+#[test]
+fn services_that_were_closed_listen_no_more() {
+    block_on(async {
+        // Fails if an election that is over keeps the socket: a stranger is greeted by a process that takes no part.
+        let w = World::new();
+        let services = w.member("closed", LONG).services(&w.seam).await;
+        let election = services.dispatcher_leader_election().unwrap();
+        let leadership = w.in_time("nobody else is there", election.campaign()).await.unwrap();
+        let address = stats(&services).address.unwrap();
+        drop(tokio::net::TcpStream::connect(address).await.unwrap());
+        services.close().await.unwrap();
+        let refused = async {
+            while tokio::net::TcpStream::connect(address).await.is_ok() {
+                w.seam.sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // With every handle still there.
+        w.in_time("nobody listens any more", refused).await;
+        drop((leadership, election, services));
     });
 }
 

@@ -148,6 +148,23 @@ fn starved() {
     });
 }
 
+/// Leads, and blocks the whole runtime that the application runs on, until it is relieved.
+#[test]
+fn blocked() {
+    role("blocked", async |member: Member, stage: Stage| {
+        let services = member.services(stage.seam()).await;
+        let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
+        leadership.publish(&member.label).await.unwrap();
+        stage.tell("blocked", services.presence_stats().unwrap().address);
+        let relieved_by = member.relieved_by.as_deref().unwrap();
+        while !relieved_by.exists() {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        stage.tell("relieved", leadership.is_valid());
+        std::future::pending().await
+    });
+}
+
 /// A served store, and standbys in this process.
 struct World {
     seam: Seam,
@@ -336,6 +353,34 @@ fn a_leader_without_descriptors_is_silent_and_not_dead() {
         leader.kill();
         drop(w.in_time("the standby leads", waiting).await.unwrap());
         assert_eq!((stats(&standby).evidence, stats(&standby).takeovers), (1, 1));
+    });
+}
+
+#[test]
+fn a_leader_whose_runtime_is_blocked_is_seen_alive_and_keeps_its_leadership() {
+    block_on(async {
+        // Fails if whoever connects is greeted, or the session renewed, by the application's own runtime.
+        let (w, folder) = (World::new(), TempDir::new().unwrap());
+        let relief = folder.path().join("relief");
+        // Not too short for a busy machine: the renewals must get through.
+        let silence = Duration::from_secs(3);
+        let member = Member { relieved_by: Some(relief.clone()), ..w.member("blocked", silence) };
+        let mut leader = Process::spawn(w.seam.clone(), "blocked", &member);
+        let address: SocketAddr = serde_json::from_value(leader.told("blocked").await.value).unwrap();
+        let standby = w.member("standby", silence).services(&w.seam).await;
+        let waiting = contend(&standby);
+        w.settled(&standby).await;
+        // Strangers that come one after the other, and one by one make the standby come anew, are no reason either.
+        for _ in 0..300 {
+            let stranger = w.in_time("a stranger is let in", tokio::net::TcpStream::connect(address)).await.unwrap();
+            w.in_time("and greeted", stranger.readable()).await.unwrap();
+        }
+        w.seam.sleep(silence + silence / 2).await;
+        assert!(!waiting.is_finished(), "a living leader was replaced");
+        File::create(&relief).unwrap();
+        assert_eq!(leader.told("relieved").await.value, true);
+        assert_eq!((stats(&standby).evidence, stats(&standby).takeovers), (0, 0));
+        waiting.abort();
     });
 }
 

@@ -365,7 +365,7 @@ fn a_leader_whose_runtime_is_blocked_is_seen_alive_and_keeps_its_leadership() {
         // Not too short for a busy machine: the renewals must get through.
         let silence = Duration::from_secs(3);
         let member = Member { relieved_by: Some(relief.clone()), ..w.member("blocked", silence) };
-        let mut leader = Process::spawn(w.seam.clone(), "blocked", &member);
+        let leader = Process::spawn(w.seam.clone(), "blocked", &member);
         let address: SocketAddr = serde_json::from_value(leader.told("blocked").await.value).unwrap();
         let standby = w.member("standby", silence).services(&w.seam).await;
         let waiting = contend(&standby);

@@ -105,7 +105,8 @@ impl LeaderWatch {
         self.error.as_ref()
     }
 
-    /// Waits until the view is another than was last returned, and returns it.
+    /// Waits until the view is another than was last returned, and returns it. What was known when the watch was
+    /// made counts as returned: look at [`view`](Self::view) first, or wait for [`leader`](Self::leader).
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.

@@ -1,0 +1,223 @@
+//! Following: one request waits at Consul for each place that is followed, however many wait for it here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ha_core::backend::{Change, Entry, Key, Mark, Prefix, Scope, Snapshot};
+use ha_core::seam::{Seam, Task};
+use ha_core::{Error, ErrorKind};
+use tokio::sync::watch;
+
+use crate::http::{Failure, FailureKind, Http, Request};
+use crate::{kv, layout};
+
+/// How many keys of a place are remembered as changed before all count as changed.
+const TOUCHED_MAX: usize = 4096;
+/// The first pause after a failed request; it doubles up to the last.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// What Consul adds to a wait at random is up to a sixteenth; what is silent for longer is dead.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// All places that one handle follows.
+pub(crate) struct Watches {
+    http: Http,
+    seam: Seam,
+    wait: Duration,
+    places: Mutex<BTreeMap<Prefix, Arc<Place>>>,
+}
+
+/// One place that is followed.
+struct Place {
+    seen: watch::Receiver<Seen>,
+    task: Task,
+}
+
+/// What was seen of a place last.
+#[derive(Clone)]
+enum Seen {
+    /// Nothing yet.
+    Nothing,
+    /// All of it, and when each key changed last since it is followed.
+    All { snapshot: Arc<Snapshot>, since: u64, touched: Arc<BTreeMap<Key, u64>> },
+    /// It cannot be followed at the moment. The number tells one failure from the next.
+    Failed { number: u64, error: Error },
+}
+
+impl Watches {
+    pub(crate) fn new(http: Http, seam: Seam, wait: Duration) -> Self {
+        Self { http, seam, wait, places: Mutex::default() }
+    }
+
+    /// Waits until something in the scope may differ from what was seen.
+    pub(crate) async fn changed(&self, scope: &Scope, seen: Mark) -> Result<Change, Error> {
+        let place = match scope {
+            Scope::Key(key) => layout::home_of(key),
+            Scope::Below(prefix) => prefix.clone(),
+        };
+        let place = self.place(place);
+        let mut view = place.seen.clone();
+        // A failure from before this call says nothing about now; the task tries again by itself.
+        let old_failure = match &*view.borrow() {
+            Seen::Failed { number, .. } => Some(*number),
+            _ => None,
+        };
+        loop {
+            match &*view.borrow_and_update() {
+                Seen::All { snapshot, since, touched } => {
+                    if let Some(change) = news(scope, seen.native(), snapshot, *since, touched) {
+                        return Ok(change);
+                    }
+                }
+                Seen::Failed { number, error } if old_failure != Some(*number) => return Err(error.clone()),
+                _ => {}
+            }
+            if view.changed().await.is_err() {
+                return Err(Error::new(ErrorKind::Closed, "follow").at(scope_text(scope)).because("it was closed"));
+            }
+        }
+    }
+
+    /// Ends all waiting.
+    pub(crate) fn close(&self) {
+        self.places().clear();
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, BTreeMap<Prefix, Arc<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, prefix: Prefix) -> Arc<Place> {
+        let mut places = self.places();
+        // Those that nobody waits for end by themselves, as do those whose runtime went down.
+        places.retain(|_, place| !place.task.is_finished());
+        let start = || {
+            let (sender, seen) = watch::channel(Seen::Nothing);
+            let (http, seam, wait) = (self.http.clone(), self.seam.clone(), self.wait);
+            let following = Following { http, seam: seam.clone(), wait, prefix: prefix.clone(), sender };
+            Arc::new(Place { seen, task: seam.spawn(following.run()) })
+        };
+        Arc::clone(places.entry(prefix.clone()).or_insert_with(start))
+    }
+}
+
+fn scope_text(scope: &Scope) -> String {
+    match scope {
+        Scope::Key(key) => key.to_string(),
+        Scope::Below(prefix) => prefix.to_string(),
+    }
+}
+
+/// What differs in the scope from what was seen; `None` if nothing does.
+fn news(scope: &Scope, seen: u64, now: &Snapshot, since: u64, touched: &BTreeMap<Key, u64>) -> Option<Change> {
+    let index = now.mark.native();
+    // A mark beyond ours was read a moment ago, and we shall hear of what comes after it. Where Consul's
+    // index went back for good, whoever waits looks again after a while, and gets a mark that fits.
+    if seen >= index {
+        return None;
+    }
+    let entries: Vec<Entry> = match scope {
+        Scope::Key(key) => now.entries.iter().filter(|entry| entry.key == *key).cloned().collect(),
+        Scope::Below(_) => now.entries.clone(),
+    };
+    let changed = match scope {
+        // Of a key that did not change since it is followed, its own revision says when it last did.
+        Scope::Key(key) => {
+            let before = entries.first().map_or(since, |entry| entry.revision.native());
+            touched.get(key).copied().unwrap_or(before) > seen
+        }
+        Scope::Below(_) => seen < since || touched.values().any(|at| *at > seen),
+    };
+    changed.then(|| Change::Snapshot(Snapshot { entries, mark: now.mark }))
+}
+
+struct Following {
+    http: Http,
+    seam: Seam,
+    wait: Duration,
+    prefix: Prefix,
+    sender: watch::Sender<Seen>,
+}
+
+impl Following {
+    async fn run(self) {
+        let (mut last, mut failures) = (None, 0_u32);
+        loop {
+            match self.next(last).await {
+                Ok(snapshot) => {
+                    failures = 0;
+                    last = Some(snapshot.mark.native());
+                    self.show(snapshot);
+                }
+                Err(failure) => {
+                    // After every doubt all is read anew.
+                    last = None;
+                    failures += 1;
+                    let error = failure.of_read("follow", &self.prefix);
+                    tracing::debug!(below = %self.prefix, ?error, failures, "following Consul failed; reading anew");
+                    self.sender.send_replace(Seen::Failed { number: self.seam.random_u64(), error });
+                    let pause = PAUSE_MIN.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
+                    self.seam.sleep(self.seam.jittered(pause)).await;
+                }
+            }
+            // One receiver is the place's own. Nobody has waited during a whole request: nobody follows.
+            if self.sender.receiver_count() <= 1 {
+                return;
+            }
+        }
+    }
+
+    /// One request: at once if nothing is known, else when something differs or the wait is over.
+    async fn next(&self, last: Option<u64>) -> Result<Snapshot, Failure> {
+        let prefix = &self.prefix;
+        let Some(index) = last else {
+            let request = Request::get(format!("kv/{prefix}?recurse&consistent"));
+            return kv::snapshot(self.http.send(&request).await?);
+        };
+        let wait = self.wait;
+        let path = format!("kv/{prefix}?recurse&index={index}&wait={}ms", wait.as_millis());
+        let answer = self.http.send(&Request::get(path).within(wait + wait / 16 + GRACE)).await?;
+        // Race: an older state was restored, or a leader that is none any more answers.
+        // Closed by: an index that goes back is no news; all is read anew, from the leader.
+        // Cost if missed: a watcher that sees an older state, or is blind until the old index is reached.
+        if answer.index.is_none_or(|now| now < index) {
+            let why = format!("Consul's index went back from {index} to {:?}", answer.index);
+            return Err(Failure::new(FailureKind::NotDone, why));
+        }
+        kv::snapshot(answer)
+    }
+
+    fn show(&self, snapshot: Snapshot) {
+        let index = snapshot.mark.native();
+        self.sender.send_if_modified(|seen| {
+            let (since, touched, modified) = match seen {
+                Seen::All { snapshot: before, since, touched } => {
+                    let differing = differing(before, &snapshot);
+                    // Below an empty place Consul answers at every write anywhere. That is no news.
+                    let modified = !differing.is_empty();
+                    let mut touched = Arc::clone(touched);
+                    if modified {
+                        Arc::make_mut(&mut touched).extend(differing.into_iter().map(|key| (key, index)));
+                    }
+                    (*since, touched, modified)
+                }
+                _ => (index, Arc::default(), true),
+            };
+            let forget = touched.len() > TOUCHED_MAX;
+            let (since, touched) = if forget { (index, Arc::default()) } else { (since, touched) };
+            *seen = Seen::All { snapshot: Arc::new(snapshot), since, touched };
+            modified
+        });
+    }
+}
+
+/// The keys that one has and the other has not, or has otherwise.
+fn differing(before: &Snapshot, now: &Snapshot) -> Vec<Key> {
+    let of = |snapshot: &Snapshot| -> BTreeMap<Key, Entry> {
+        snapshot.entries.iter().map(|entry| (entry.key.clone(), entry.clone())).collect()
+    };
+    let (before, now) = (of(before), of(now));
+    let keys: std::collections::BTreeSet<&Key> = before.keys().chain(now.keys()).collect();
+    keys.into_iter().filter(|key| before.get(*key) != now.get(*key)).cloned().collect()
+}

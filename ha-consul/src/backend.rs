@@ -133,7 +133,7 @@ impl Backend for Consul {
             let snapshot = match scope {
                 Scope::Below(prefix) => kv::list(&inner.http, prefix).await?,
                 Scope::Key(key) => {
-                    let mut snapshot = kv::list(&inner.http, &crate::layout::home_of(key)).await?;
+                    let mut snapshot = kv::list(&inner.http, &key.home()).await?;
                     snapshot.entries.retain(|entry| entry.key == *key);
                     snapshot
                 }

@@ -76,7 +76,7 @@ async fn get(http: &Http, path: &str) -> Result<(Option<Pair>, u64), Failure> {
 pub(crate) async fn read(http: &Http, key: &Key) -> Result<Option<Entry>, Error> {
     let failed = |failure: Failure| failure.of_read("read", key);
     if key.last() == "latch" {
-        let latch = Latch::below(&layout::home_of(key));
+        let latch = Latch::below(&key.home());
         let state = read_latch(http, &latch).await.map_err(failed)?;
         let held = state.held();
         return state.latch.map(|pair| entry(key.clone(), &pair, held).map_err(failed)).transpose();
@@ -108,13 +108,13 @@ pub(crate) fn snapshot(answer: Answer) -> Result<Snapshot, Failure> {
         .iter()
         .filter_map(|pair| {
             let key = layout::key_at(&pair.key).filter(|key| key.last() == "epoch")?;
-            Some((layout::home_of(&key), layout::epoch_of(&pair.bytes().ok()?)?))
+            Some((key.home(), layout::epoch_of(&pair.bytes().ok()?)?))
         })
         .collect();
     let mut entries = Vec::with_capacity(pairs.len());
     for pair in &pairs {
         let Some(key) = layout::key_at(&pair.key) else { continue };
-        let epoch = (key.last() == "latch").then(|| epochs.get(&layout::home_of(&key)).copied()).flatten();
+        let epoch = (key.last() == "latch").then(|| epochs.get(&key.home()).copied()).flatten();
         let held = epoch.and_then(|epoch| held(pair, Some(epoch)));
         entries.push(entry(key, pair, held)?);
     }

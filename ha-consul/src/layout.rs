@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ha_core::backend::{Key, Latch, Prefix, Term};
+use ha_core::backend::{Key, Latch, Term};
 
 /// What follows the key of a latch in Consul. It is what Consul's own `consul lock` appends to the
 /// prefix that it is given, so `consul lock <root>/<cluster>/leader/latch …` and this library exclude
@@ -22,16 +22,9 @@ pub(crate) fn path_of(key: &Key) -> String {
 /// The key that stands at that path; `None` for what other programs have put there.
 pub(crate) fn key_at(path: &str) -> Option<Key> {
     match path.strip_suffix(LOCK) {
-        Some(latch) => Key::new(latch).ok().filter(|key| key.last() == "latch"),
-        None => Key::new(path).ok().filter(|key| key.last() != "latch"),
+        Some(latch) => Key::stored(latch).filter(|key| key.last() == "latch"),
+        None => Key::stored(path).filter(|key| key.last() != "latch"),
     }
-}
-
-/// The place that a key stands in.
-pub(crate) fn home_of(key: &Key) -> Prefix {
-    let home = key.as_str().rfind('/').map_or("", |slash| &key.as_str()[..slash]);
-    // The home of a key that was checked is a prefix; were it not, the root would only be watched too widely.
-    Prefix::new(home).unwrap_or_else(|_| Prefix::root())
 }
 
 /// A term as Consul recognises it: which session holds the latch, by which write of its key.

@@ -1,16 +1,16 @@
 //! Following: one request waits at Consul for each place that is followed, however many wait for it here.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ha_core::backend::{Change, Entry, Key, Mark, Prefix, Scope, Snapshot};
-use ha_core::seam::{Seam, Task};
+use ha_core::seam::{Moment, Seam, Task};
 use ha_core::{Error, ErrorKind};
 use tokio::sync::watch;
 
 use crate::http::{Failure, FailureKind, Http, Request};
-use crate::{kv, layout};
+use crate::kv;
 
 /// How many keys of a place are remembered as changed before all count as changed.
 const TOUCHED_MAX: usize = 4096;
@@ -25,12 +25,20 @@ pub(crate) struct Watches {
     http: Http,
     seam: Seam,
     wait: Duration,
-    places: Mutex<BTreeMap<Prefix, Arc<Place>>>,
+    places: Mutex<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    followed: BTreeMap<Prefix, Place>,
+    closed: bool,
 }
 
 /// One place that is followed.
 struct Place {
     seen: watch::Receiver<Seen>,
+    /// When somebody last began to wait.
+    used: Arc<Mutex<Moment>>,
     task: Task,
 }
 
@@ -53,59 +61,68 @@ impl Watches {
     /// Waits until something in the scope may differ from what was seen.
     pub(crate) async fn changed(&self, scope: &Scope, seen: Mark) -> Result<Change, Error> {
         let place = match scope {
-            Scope::Key(key) => layout::home_of(key),
+            Scope::Key(key) => key.home(),
             Scope::Below(prefix) => prefix.clone(),
         };
-        let place = self.place(place);
-        let mut view = place.seen.clone();
-        // A failure from before this call says nothing about now; the task tries again by itself.
-        let old_failure = match &*view.borrow() {
-            Seen::Failed { number, .. } => Some(*number),
-            _ => None,
-        };
         loop {
-            match &*view.borrow_and_update() {
-                Seen::All { snapshot, since, touched } => {
-                    if let Some(change) = news(scope, seen.native(), snapshot, *since, touched) {
-                        return Ok(change);
+            let mut view = self.follow(&place)?;
+            // A failure from before this call says nothing about now; the task tries again by itself.
+            let old_failure = match &*view.borrow() {
+                Seen::Failed { number, .. } => Some(*number),
+                _ => None,
+            };
+            loop {
+                match &*view.borrow_and_update() {
+                    Seen::All { snapshot, since, touched } => {
+                        if let Some(change) = news(scope, seen.native(), snapshot, *since, touched) {
+                            return Ok(change);
+                        }
                     }
+                    Seen::Failed { number, error } if old_failure != Some(*number) => return Err(error.clone()),
+                    _ => {}
                 }
-                Seen::Failed { number, error } if old_failure != Some(*number) => return Err(error.clone()),
-                _ => {}
-            }
-            if view.changed().await.is_err() {
-                return Err(Error::new(ErrorKind::Closed, "follow").at(scope_text(scope)).because("it was closed"));
+                // The task is gone: closed, or at the end of its use just when we came.
+                if view.changed().await.is_err() {
+                    break;
+                }
             }
         }
     }
 
     /// Ends all waiting.
     pub(crate) fn close(&self) {
-        self.places().clear();
+        let mut places = self.places();
+        places.closed = true;
+        places.followed.clear();
     }
 
-    fn places(&self) -> std::sync::MutexGuard<'_, BTreeMap<Prefix, Arc<Place>>> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self, prefix: Prefix) -> Arc<Place> {
+    fn follow(&self, prefix: &Prefix) -> Result<watch::Receiver<Seen>, Error> {
         let mut places = self.places();
+        if places.closed {
+            return Err(Error::new(ErrorKind::Closed, "follow").at(prefix).because("this handle was closed"));
+        }
         // Those that nobody waits for end by themselves, as do those whose runtime went down.
-        places.retain(|_, place| !place.task.is_finished());
+        places.followed.retain(|_, place| !place.task.is_finished() && place.seen.has_changed().is_ok());
         let start = || {
             let (sender, seen) = watch::channel(Seen::Nothing);
-            let (http, seam, wait) = (self.http.clone(), self.seam.clone(), self.wait);
-            let following = Following { http, seam: seam.clone(), wait, prefix: prefix.clone(), sender };
-            Arc::new(Place { seen, task: seam.spawn(following.run()) })
+            let used = Arc::new(Mutex::new(self.seam.now()));
+            let following = Following {
+                http: self.http.clone(),
+                seam: self.seam.clone(),
+                wait: self.wait,
+                prefix: prefix.clone(),
+                used: Arc::clone(&used),
+                sender,
+            };
+            Place { seen, used, task: self.seam.spawn(following.run()) }
         };
-        Arc::clone(places.entry(prefix.clone()).or_insert_with(start))
-    }
-}
-
-fn scope_text(scope: &Scope) -> String {
-    match scope {
-        Scope::Key(key) => key.to_string(),
-        Scope::Below(prefix) => prefix.to_string(),
+        let place = places.followed.entry(prefix.clone()).or_insert_with(start);
+        *place.used.lock().unwrap_or_else(PoisonError::into_inner) = self.seam.now();
+        Ok(place.seen.clone())
     }
 }
 
@@ -137,6 +154,7 @@ struct Following {
     seam: Seam,
     wait: Duration,
     prefix: Prefix,
+    used: Arc<Mutex<Moment>>,
     sender: watch::Sender<Seen>,
 }
 
@@ -161,11 +179,16 @@ impl Following {
                     self.seam.sleep(self.seam.jittered(pause)).await;
                 }
             }
-            // One receiver is the place's own. Nobody has waited during a whole request: nobody follows.
-            if self.sender.receiver_count() <= 1 {
+            if !self.is_used() {
                 return;
             }
         }
+    }
+
+    /// Whether somebody waits, or did a short while ago. One receiver is the place's own.
+    fn is_used(&self) -> bool {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sender.receiver_count() > 1 || self.seam.now().since(used) < self.wait
     }
 
     /// One request: at once if nothing is known, else when something differs or the wait is over.

@@ -90,6 +90,14 @@ impl Key {
         Ok(Self(key.into()))
     }
 
+    /// For backends: the key that stands at that path in a store; `None` for what this library would not
+    /// write. Seen from above a prefix it may be longer than its user could have made it.
+    #[must_use]
+    pub fn stored(path: &str) -> Option<Self> {
+        path.split('/').try_for_each(|segment| check_segment(segment, "key")).ok()?;
+        Some(Self(path.into()))
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -104,7 +112,8 @@ impl Key {
 
     /// The place that the key stands in. Built from its parts, not checked anew: seen from above a
     /// prefix, a key may be longer than its user could have made it.
-    pub(crate) fn home(&self) -> Prefix {
+    #[must_use]
+    pub fn home(&self) -> Prefix {
         let end = self.0.rfind('/').map_or(0, |slash| slash + 1);
         Prefix(self.0[..end].into())
     }

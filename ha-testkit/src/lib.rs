@@ -45,6 +45,8 @@
 //! * [`faults`]: a wrapper that delays, loses, doubles and holds back calls, by plan or by seed.
 //! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
 //!   so that a green suite means something.
+//! * [`remote`]: a store in memory that is served to other processes, and a backend as any other; with
+//!   [`process`], which starts, kills and stops real ones.
 //! * [`sim`]: a paused runtime on which one seed decides a whole run, and a history of it.
 //! * [`registry`] and `docs/conformance.md`, which `cargo run -p ha-testkit --bin conformance-doc`
 //!   prints from it: what is claimed, where it is proved, and what is not.
@@ -58,7 +60,10 @@ mod factory;
 pub mod faults;
 pub mod fixture;
 pub mod mutants;
+#[cfg(unix)]
+pub mod process;
 pub mod registry;
+pub mod remote;
 #[doc(hidden)]
 pub mod resolution;
 pub mod run;

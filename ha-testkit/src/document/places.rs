@@ -27,6 +27,16 @@ const fn embedded(module: &'static str, file: &'static str, level: Level) -> Pla
     Place { module, file, level, can: EMBEDDED, because: WHY_EMBEDDED }
 }
 
+const fn remote(module: &'static str, file: &'static str, level: Level) -> Place {
+    Place {
+        module,
+        file,
+        level,
+        can: &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads],
+        because: "memory does not survive a restart, a dropped session ends by silence, and a dropped wait is heard of a moment later",
+    }
+}
+
 /// All places of this workspace. A new backend adds its own here.
 pub const PLACES: &[Place] = &[
     embedded("conformance::embedded", BACKEND_FILE, Level::Backend),
@@ -40,6 +50,7 @@ pub const PLACES: &[Place] = &[
         can: &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop],
         because: "memory does not survive a restart, and the model wakes every watcher instead of keeping a list of them",
     },
+    remote("conformance::remote", "ha-testkit/tests/conformance.rs", Level::Backend),
     embedded("conformance::embedded", "ha-embedded/tests/services.rs", Level::Services),
     Place {
         module: "conformance::model",
@@ -48,6 +59,8 @@ pub const PLACES: &[Place] = &[
         can: &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop],
         because: "memory does not survive a restart, and the model wakes every watcher instead of keeping a list of them",
     },
+    remote("conformance::remote", "ha-testkit/tests/services.rs", Level::Services),
     embedded("resolution::embedded", RESOLUTION_FILE, Level::Resolution),
     embedded("resolution::embedded_chroot", RESOLUTION_FILE, Level::Resolution),
+    remote("resolution::remote", "ha-testkit/tests/resolution.rs", Level::Resolution),
 ];

@@ -1,6 +1,8 @@
 //! Copies of creates that arrive when nobody thinks of them any more.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,12 +24,14 @@ async fn assert_stays_removed(w: &World, at: &str) {
 async fn cancelled_create(w: &World, at: &str) {
     w.fail(at, Fault::DeliveredLate);
     let held_back = w.plan.held_back();
-    let create = w.committer.commit(w.create(at));
-    tokio::select! {
-        biased;
-        answer = create => panic!("answered before it was given up: {answer:?}"),
-        () = w.f.eventually("the create is on its way", || async { w.plan.held_back() > held_back }) => {}
-    }
+    let mut create = std::pin::pin!(w.committer.commit(w.create(at)));
+    // Looked at after each of its own steps: a moment later the next copy may be on its way.
+    let on_its_way = std::future::poll_fn(|context| match create.as_mut().poll(context) {
+        Poll::Ready(answer) => panic!("answered before it was given up: {answer:?}"),
+        Poll::Pending if w.plan.held_back() > held_back => Poll::Ready(()),
+        Poll::Pending => Poll::Pending,
+    });
+    w.f.in_time("the create is on its way", on_its_way).await;
 }
 
 pub async fn u_14_a_late_create_brings_nothing_back(f: Fixture) {

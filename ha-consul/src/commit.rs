@@ -129,12 +129,14 @@ fn applied(commit: &Commit, pairs: &[Pair]) -> Result<Outcome, Error> {
     let written: BTreeMap<&str, u64> = pairs.iter().map(|pair| (pair.key.as_str(), pair.modify_index)).collect();
     let revisions = commit.writes.iter().map(|write| match (&write.value, write.expect) {
         (None, Expect::Revision(revision)) => Ok(revision),
-        _ => written.get(layout::path_of(&write.key).as_str()).map(|index| Revision::from_native(*index)).ok_or_else(|| {
-            // It was applied; which revision it has can be read.
-            Error::new(ErrorKind::Indeterminate, "commit")
-                .at(&write.key)
-                .because("Consul applied the transaction and does not say what it wrote")
-        }),
+        _ => written.get(layout::path_of(&write.key).as_str()).map(|index| Revision::from_native(*index)).ok_or_else(
+            || {
+                // It was applied; which revision it has can be read.
+                Error::new(ErrorKind::Indeterminate, "commit")
+                    .at(&write.key)
+                    .because("Consul applied the transaction and does not say what it wrote")
+            },
+        ),
     });
     Ok(Outcome::Applied { revisions: revisions.collect::<Result<_, Error>>()? })
 }

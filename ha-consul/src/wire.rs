@@ -30,7 +30,10 @@ impl Pair {
         let Some(text) = &self.value else { return Ok(Bytes::new()) };
         let decoded = STANDARD.decode(text);
         decoded.map(Bytes::from).map_err(|_| {
-            Failure::new(FailureKind::Unknown, format!("the value of {:.200?} is not base64; is this Consul?", self.key))
+            Failure::new(
+                FailureKind::Unknown,
+                format!("the value of {:.200?} is not base64; is this Consul?", self.key),
+            )
         })
     }
 

@@ -67,6 +67,8 @@ pub mod remote;
 #[doc(hidden)]
 pub mod resolution;
 pub mod run;
+#[cfg(unix)]
+pub mod servers;
 pub mod services;
 pub mod sim;
 

@@ -30,7 +30,8 @@ const NOT_APPLIED: &[&str] = &[
     "Raft leader not found in server lookup mapping",
 ];
 /// Texts of a 500 that say that the request can never succeed as it is.
-const MALFORMED: &[&str] = &["Invalid Session TTL", "Invalid Behavior setting", "strconv.", "session lookup: index error"];
+const MALFORMED: &[&str] =
+    &["Invalid Session TTL", "Invalid Behavior setting", "strconv.", "session lookup: index error"];
 /// Texts of a session that is not there (any more).
 const NO_SESSION: &[&str] = &["invalid session", "Session id"];
 /// Texts of a missing permission, with a status that does not say so.

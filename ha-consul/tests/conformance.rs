@@ -6,5 +6,6 @@ use fixture::ConsulFactory;
 use ha_testkit::backend_conformance;
 
 backend_conformance! {
-    consul, ConsulFactory::new(), can: [Expire, Revoke, Tamper, LinearizableReads];
+    consul, ConsulFactory::new(),
+        can: [Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop];
 }

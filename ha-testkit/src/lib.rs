@@ -47,6 +47,8 @@
 //!   so that a green suite means something.
 //! * [`remote`]: a store in memory that is served to other processes, and a backend as any other; with
 //!   [`process`], which starts, kills and stops real ones.
+//! * `servers`: real ones, started on free ports and thrown away; and [`proxy`], which stands in front of one,
+//!   breaks connections, and loses, holds back or doubles single requests.
 //! * [`sim`]: a paused runtime on which one seed decides a whole run, and a history of it.
 //! * [`registry`] and `docs/conformance.md`, which `cargo run -p ha-testkit --bin conformance-doc`
 //!   prints from it: what is claimed, where it is proved, and what is not.
@@ -62,6 +64,7 @@ pub mod fixture;
 pub mod mutants;
 #[cfg(unix)]
 pub mod process;
+pub mod proxy;
 pub mod registry;
 pub mod remote;
 #[doc(hidden)]

@@ -6,15 +6,12 @@ use super::Agent;
 
 /// Makes the first token, which may do everything.
 pub(super) async fn bootstrap(agent: &Agent) -> String {
-    let mut token = None;
     // Refused until the leader has begun to serve access control.
-    let made = async || {
-        let Ok(answer) = agent.try_ask(None, "PUT", "/v1/acl/bootstrap", b"").await else { return false };
-        token = (answer.status == 200).then(|| secret(&answer.json()));
-        token.is_some()
+    let made = || async {
+        let answer = agent.try_ask(None, "PUT", "/v1/acl/bootstrap", b"").await.ok()?;
+        (answer.status == 200).then(|| secret(&answer.json()))
     };
-    agent.until("access control begins", made).await;
-    token.expect("what was waited for")
+    agent.until("access control begins", made).await
 }
 
 /// Makes a policy of these rules, and a token that has it.

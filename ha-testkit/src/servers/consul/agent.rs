@@ -201,22 +201,27 @@ impl Agent {
     /// # Panics
     /// It does not within a minute and a half, or ends; the text shows what it wrote.
     pub async fn ready(&self) {
-        self.until("there is a leader", async || self.leader().await.is_some()).await;
+        self.until("there is a leader", || self.leader()).await;
         if self.options.acl {
             // Nobody may see the nodes yet.
             return;
         }
         let path = format!("/v1/health/node/{}", self.name);
-        let known = async || match self.try_ask(None, "GET", &path, b"").await {
-            Ok(answer) => answer.status == 200 && answer.text().contains("\"passing\""),
-            Err(_) => false,
+        let path = path.as_str();
+        let known = || async move {
+            let answer = self.try_ask(None, "GET", path, b"").await.ok()?;
+            (answer.status == 200 && answer.text().contains("\"passing\"")).then_some(())
         };
         self.until("its node is known", known).await;
     }
 
-    pub(super) async fn until(&self, what: &str, mut look: impl AsyncFnMut() -> bool) {
+    /// Looks until there is something, and answers it.
+    pub(super) async fn until<T, F: Future<Output = Option<T>>>(&self, what: &str, mut look: impl FnMut() -> F) -> T {
         let deadline = self.seam.now() + PATIENCE;
-        while !look().await {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
             assert!(!self.program.has_ended(), "the agent ended before: {what}{}", self.program.report());
             let late = self.seam.now() > deadline;
             assert!(!late, "waited {PATIENCE:?} in vain for the agent: {what}{}", self.program.report());

@@ -70,19 +70,16 @@ impl Cluster {
     /// # Panics
     /// They do not agree within a minute and a half.
     pub async fn leader(&self, among: &[usize]) -> usize {
-        let mut leader = None;
-        let agree = async || {
+        let agree = || async move {
             let mut seen = Vec::new();
             for number in among {
-                seen.push(self.agents[*number].leader().await);
+                seen.push(self.agents[*number].leader().await?);
             }
-            let number = |address: &String| self.agents.iter().position(|agent| agent.server_address() == *address);
-            leader = seen.first().cloned().flatten().as_ref().and_then(number);
+            let leader = self.agents.iter().position(|agent| agent.server_address() == seen[0])?;
             // A leader that is not among those asked is one that they have not missed yet.
-            leader.is_some_and(|leader| among.contains(&leader)) && seen.iter().all(|one| *one == seen[0])
+            (among.contains(&leader) && seen.iter().all(|one| *one == seen[0])).then_some(leader)
         };
-        self.agents[among[0]].until("the servers agree on a leader", agree).await;
-        leader.expect("what was waited for")
+        self.agents[among[0]].until("the servers agree on a leader", agree).await
     }
 
     /// Waits until all three serve and each has a vote: until then the loss of one more stops them all.
@@ -91,14 +88,13 @@ impl Cluster {
     /// They do not within a minute and a half.
     pub async fn complete(&self) {
         self.leader(&[0, 1, 2]).await;
-        let voters = async || {
-            let agent = &self.agents[0];
-            let token = agent.token_if_any();
-            let Ok(answer) = agent.try_ask(token, "GET", "/v1/operator/raft/configuration", b"").await else {
-                return false;
-            };
-            answer.status == 200 && answer.text().matches("\"Voter\":true").count() == HOSTS.len()
+        let agent = &self.agents[0];
+        let voters = || async move {
+            let path = "/v1/operator/raft/configuration";
+            let answer = agent.try_ask(agent.token_if_any(), "GET", path, b"").await.ok()?;
+            let voters = answer.text().matches("\"Voter\":true").count();
+            (answer.status == 200 && voters == HOSTS.len()).then_some(())
         };
-        self.agents[0].until("all servers have a vote", voters).await;
+        agent.until("all servers have a vote", voters).await;
     }
 }

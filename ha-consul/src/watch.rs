@@ -20,6 +20,15 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// What Consul adds to a wait at random is up to a sixteenth; what is silent for longer is dead.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How much of a place is read again in a second, in bytes, while it is being written.
+///
+/// Consul answers with all of a place whenever anything in it changes. Whoever writes ten thousand keys
+/// would have it read as often, larger each time: that keeps the agent and this process busy with nothing
+/// else. What is small, as all that an election writes is, is read again at once.
+const PACE: usize = 8 << 20;
+/// Below that size a place is small.
+const SMALL: usize = 16 * 1024;
+
 /// All places that one handle follows.
 pub(crate) struct Watches {
     http: Http,
@@ -163,10 +172,13 @@ impl Following {
         let (mut last, mut failures) = (None, 0_u32);
         loop {
             match self.next(last).await {
-                Ok(snapshot) => {
+                Ok((snapshot, bytes)) => {
                     failures = 0;
                     last = Some(snapshot.mark.native());
                     self.show(snapshot);
+                    if bytes > SMALL {
+                        self.seam.sleep(pause_after(bytes)).await;
+                    }
                 }
                 Err(failure) => {
                     // After every doubt all is read anew.
@@ -191,12 +203,15 @@ impl Following {
         self.sender.receiver_count() > 1 || self.seam.now().since(used) < self.wait
     }
 
-    /// One request: at once if nothing is known, else when something differs or the wait is over.
-    async fn next(&self, last: Option<u64>) -> Result<Snapshot, Failure> {
+    /// One request: at once if nothing is known, else when something differs or the wait is over. Also says how
+    /// many bytes the answer had.
+    async fn next(&self, last: Option<u64>) -> Result<(Snapshot, usize), Failure> {
         let prefix = &self.prefix;
         let Some(index) = last else {
             let request = Request::get(format!("kv/{prefix}?recurse&consistent"));
-            return kv::snapshot(self.http.send(&request).await?);
+            let answer = self.http.send(&request).await?;
+            let bytes = answer.body.len();
+            return Ok((kv::snapshot(answer)?, bytes));
         };
         let wait = self.wait;
         let path = format!("kv/{prefix}?recurse&index={index}&wait={}ms", wait.as_millis());
@@ -208,7 +223,8 @@ impl Following {
             let why = format!("Consul's index went back from {index} to {:?}", answer.index);
             return Err(Failure::new(FailureKind::NotDone, why));
         }
-        kv::snapshot(answer)
+        let bytes = answer.body.len();
+        Ok((kv::snapshot(answer)?, bytes))
     }
 
     fn show(&self, snapshot: Snapshot) {
@@ -233,6 +249,12 @@ impl Following {
             modified
         });
     }
+}
+
+fn pause_after(bytes: usize) -> Duration {
+    // A place that is larger than this machine's numbers is not read.
+    let micros = u64::try_from(bytes.saturating_mul(1_000_000) / PACE).unwrap_or(u64::MAX);
+    Duration::from_micros(micros).min(PAUSE_MAX)
 }
 
 /// The keys that one has and the other has not, or has otherwise.

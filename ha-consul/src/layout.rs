@@ -22,8 +22,8 @@ pub(crate) fn path_of(key: &Key) -> String {
 /// The key that stands at that path; `None` for what other programs have put there.
 pub(crate) fn key_at(path: &str) -> Option<Key> {
     match path.strip_suffix(LOCK) {
-        Some(latch) => Key::stored(latch).filter(|key| key.last() == "latch"),
-        None => Key::stored(path).filter(|key| key.last() != "latch"),
+        Some(latch) => Key::from_stored(latch).ok().filter(|key| key.last() == "latch"),
+        None => Key::from_stored(path).ok().filter(|key| key.last() != "latch"),
     }
 }
 

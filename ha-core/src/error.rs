@@ -31,7 +31,8 @@ pub enum ErrorKind {
     Denied,
     /// Stored bytes are not what this library wrote. Nothing was deleted; an operator decides.
     Corrupt,
-    /// Stored bytes were written by a newer version of this library. Upgrade this process.
+    /// Stored bytes, or all that the cluster writes, are of a format that this version does not know yet.
+    /// Nothing was changed. Upgrade this process.
     NewerFormat,
     /// A pointer leads to state that is not in the state storage. Nothing was deleted.
     StateMissing,
@@ -45,7 +46,7 @@ pub enum ErrorKind {
     IllegalState,
     /// A number reached its largest value. Nothing was written.
     Exhausted,
-    /// The backend cannot do this. The text says what to use instead.
+    /// The backend, or this version of the library, cannot do this. The text says what to use instead.
     Unsupported,
 }
 
@@ -64,7 +65,7 @@ impl ErrorKind {
             Self::Invalid => "invalid argument",
             Self::Denied => "access denied",
             Self::Corrupt => "corrupt",
-            Self::NewerFormat => "written by a newer version",
+            Self::NewerFormat => "the format is newer than this version",
             Self::StateMissing => "state is missing",
             Self::Storage => "state storage failed",
             Self::SessionEnded => "the session is over",

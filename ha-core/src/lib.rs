@@ -6,6 +6,7 @@ pub mod checkpoint;
 mod discard;
 pub mod election;
 mod error;
+pub mod formats;
 pub mod job_result;
 mod job_status;
 mod names;
@@ -23,4 +24,8 @@ pub mod writer;
 pub use error::{Error, ErrorKind};
 pub use job_status::JobStatus;
 pub use names::{ComponentId, JobId, application_prefix};
-pub use services::{HaServices, HighAvailabilityServices, ServicesOptions};
+pub use services::{
+    BackendConnector, BackendSettings, ClientHaServices, ClientHighAvailabilityServices, DEFAULT_LEADER_ID,
+    FactoryRegistry, HaServices, HighAvailabilityServices, HighAvailabilityServicesFactory, ServicesOptions,
+    ServicesSetup,
+};

@@ -142,6 +142,11 @@ pub(crate) mod layout {
         Prefix::root().fixed("application")
     }
 
+    /// What the cluster writes; see [`formats`](crate::formats).
+    pub(crate) fn formats() -> Key {
+        Prefix::root().fixed_key("formats")
+    }
+
     /// The place of the process's one latch and of what its components publish.
     pub(crate) fn leader() -> Prefix {
         Prefix::root().fixed("leader")

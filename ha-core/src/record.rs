@@ -5,7 +5,24 @@
 //! ```
 //! `format` comes first so that an old library can refuse a new record, `kind` tells a foreign
 //! value apart, `write_id` tells a writer whose answer was lost that the value is its own, and
-//! `epoch` is the term it was written under (0: by no leader).
+//! `epoch` is the term it was written under (0: by no leader). `format` and `write_id` keep their names
+//! and places in every format to come.
+//!
+//! # How to add a format
+//! A new format is needed as soon as an older version would misread, refuse or lose what is written: a new
+//! field in a body that denies unknown ones (all pointers do), a field that changes its meaning, a new kind of
+//! state file or key that an older leader would not clean up after. Say the newest is 1:
+//!
+//! 1. Raise `newest` in [`Formats::SUPPORTED`] to 2. Nothing is written differently by that alone.
+//! 2. In each kind whose shape changes, override [`Body::write`], which is told in which format to write, and
+//!    [`Body::read`], which is told which one it reads. One struct has the new shape; the older one is
+//!    read into it, and written from it *without loss or not at all* (an error names what needs the raise).
+//! 3. Whatever else depends on it (new keys, other contents of a state file, which its pointer names) asks
+//!    the draft: [`Draft::format`](crate::writer::Draft::format).
+//! 4. Add the range 1 to 2 to the tests in `tests/formats`, and a row to `docs/decisions/0010-formats.md`.
+//!
+//! The oldest format is dropped in a later version, and only together with a tool that rewrites what is
+//! stored in it: raising a cluster's format rewrites nothing.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -13,15 +30,31 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::backend::{Entry, Key, Revision, WriteId};
+use crate::formats::Formats;
 use crate::{Error, ErrorKind};
-
-/// The newest format that this version reads, and the one that it writes.
-pub const FORMAT: u32 = 1;
 
 /// The body of a record of one kind.
 pub trait Body: Serialize + DeserializeOwned {
     /// Stands in the record, so that a value of another kind under the same key is recognised.
     const KIND: &'static str;
+
+    /// The body as JSON, in that format. Every format has the same shape unless a kind says otherwise.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON, or not in that format without loss.
+    fn write(&self, format: u32) -> Result<Box<RawValue>, serde_json::Error> {
+        let _same_in_all = format;
+        serde_json::value::to_raw_value(self)
+    }
+
+    /// Reads a body that was written in that format.
+    ///
+    /// # Errors
+    /// It has another shape.
+    fn read(format: u32, body: &RawValue) -> Result<Self, serde_json::Error> {
+        let _same_in_all = format;
+        serde_json::from_str(body.get())
+    }
 }
 
 /// A value as it was read: body, who wrote it, and the revision for the next write.
@@ -38,13 +71,13 @@ pub struct Record<T> {
 }
 
 #[derive(Serialize)]
-struct Written<'a, T> {
+struct Written<'a> {
     format: u32,
     kind: &'static str,
     #[serde(serialize_with = "as_text")]
     write_id: WriteId,
     epoch: u64,
-    body: &'a T,
+    body: &'a RawValue,
 }
 
 fn as_text<S: Serializer>(id: &WriteId, serializer: S) -> Result<S::Ok, S::Error> {
@@ -57,7 +90,13 @@ struct FormatOnly {
 }
 
 #[derive(Deserialize)]
+struct WriteIdOnly<'a> {
+    write_id: &'a str,
+}
+
+#[derive(Deserialize)]
 struct Read<'a> {
+    format: u32,
     kind: &'a str,
     write_id: &'a str,
     epoch: u64,
@@ -65,24 +104,46 @@ struct Read<'a> {
     body: &'a RawValue,
 }
 
-/// The bytes to store for this body, written by that commit under that epoch.
+/// The bytes to store for this body, written by that commit under that epoch, in the oldest format that this
+/// version reads.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`]: the body cannot be written as JSON (a map with keys that are no text).
+/// As [`encode_in`].
 pub fn encode<T: Body>(body: &T, write_id: WriteId, epoch: u64) -> Result<Bytes, Error> {
-    let written = Written { format: FORMAT, kind: T::KIND, write_id, epoch, body };
-    let bytes =
-        serde_json::to_vec(&written).map_err(|e| Error::new(ErrorKind::Invalid, "encode").at(T::KIND).caused_by(e))?;
-    Ok(bytes.into())
+    encode_in(Formats::SUPPORTED.oldest(), body, write_id, epoch)
 }
 
-/// Reads a stored value. Never panics, whatever the bytes are.
+/// The bytes to store for this body, written by that commit under that epoch, in that format.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`]: the body cannot be written as JSON (a map with keys that are no text), or not in
+/// that format.
+pub fn encode_in<T: Body>(format: u32, body: &T, write_id: WriteId, epoch: u64) -> Result<Bytes, Error> {
+    let invalid = |e: serde_json::Error| {
+        let why = format!("it cannot be written in format {format}");
+        Error::new(ErrorKind::Invalid, "encode").at(T::KIND).because(why).caused_by(e)
+    };
+    let body = body.write(format).map_err(invalid)?;
+    let written = Written { format, kind: T::KIND, write_id, epoch, body: &body };
+    Ok(serde_json::to_vec(&written).map_err(invalid)?.into())
+}
+
+/// Reads a stored value in any format that this version knows, as [`decode_within`].
+///
+/// # Errors
+/// As [`decode_within`].
+pub fn decode<T: Body>(entry: &Entry) -> Result<Record<T>, Error> {
+    decode_within(entry, Formats::SUPPORTED)
+}
+
+/// Reads a stored value in any of these formats. Never panics, whatever the bytes are.
 ///
 /// # Errors
 /// * [`ErrorKind::NewerFormat`]: upgrade this process; nothing was changed.
+/// * [`ErrorKind::Unsupported`]: written in a format that is too old; a version between reads it.
 /// * [`ErrorKind::Corrupt`]: the bytes are no record of this kind. The text names the key.
-pub fn decode<T: Body>(entry: &Entry) -> Result<Record<T>, Error> {
-    let header = header(&entry.key, &entry.value)?;
+pub fn decode_within<T: Body>(entry: &Entry, formats: Formats) -> Result<Record<T>, Error> {
+    let header = header(&entry.key, &entry.value, formats)?;
     let corrupt = |why: String| Error::new(ErrorKind::Corrupt, "decode").at(&entry.key).because(why);
     if header.kind != T::KIND {
         return Err(corrupt(format!("expected a record of kind {:?}, found {:.40?}", T::KIND, header.kind)));
@@ -90,18 +151,21 @@ pub fn decode<T: Body>(entry: &Entry) -> Result<Record<T>, Error> {
     let Some(write_id) = WriteId::parse(header.write_id) else {
         return Err(corrupt("its write_id is not 32 hexadecimal digits".into()));
     };
-    let body = serde_json::from_str(header.body.get())
+    let body = T::read(header.format, header.body)
         .map_err(|e| corrupt(format!("the body of this {} cannot be read", T::KIND)).caused_by(e))?;
     Ok(Record { body, write_id, epoch: header.epoch, revision: entry.revision })
 }
 
-/// The commit that wrote these bytes; `None` if they are no record.
+/// The commit that wrote these bytes, in whatever format; `None` if they are no record.
 #[must_use]
 pub fn write_id_of(entry: &Entry) -> Option<WriteId> {
-    header(&entry.key, &entry.value).ok().and_then(|header| WriteId::parse(header.write_id))
+    // Whoever looks for its own commit wants to know this of every value, also of one that it could
+    // not read: two commits never have one identity.
+    let found: WriteIdOnly<'_> = serde_json::from_slice(&entry.value).ok()?;
+    WriteId::parse(found.write_id)
 }
 
-fn header<'a>(key: &Key, bytes: &'a [u8]) -> Result<Read<'a>, Error> {
+fn header<'a>(key: &Key, bytes: &'a [u8], formats: Formats) -> Result<Read<'a>, Error> {
     // The format is read by itself first: a newer record may have other fields beside it, and
     // must be recognised as newer rather than called broken.
     let not_a_record = |e| {
@@ -110,11 +174,20 @@ fn header<'a>(key: &Key, bytes: &'a [u8]) -> Result<Read<'a>, Error> {
             .because(format!("{} bytes that are no record of this library", bytes.len()))
             .caused_by(e)
     };
+    let refused = |kind, format: u32, advice: &str| {
+        let why = format!("format {format}, and this version reads {formats}: {advice}");
+        Err(Error::new(kind, "decode").at(key).because(why))
+    };
     let FormatOnly { format } = serde_json::from_slice(bytes).map_err(not_a_record)?;
-    if format > FORMAT {
-        return Err(Error::new(ErrorKind::NewerFormat, "decode")
-            .at(key)
-            .because(format!("format {format}; this version reads up to {FORMAT}: upgrade this process")));
+    if format > formats.newest() {
+        return refused(ErrorKind::NewerFormat, format, "upgrade this process");
+    }
+    if format < Formats::FIRST {
+        let why = "format 0, which there is not";
+        return Err(Error::new(ErrorKind::Corrupt, "decode").at(key).because(why));
+    }
+    if format < formats.oldest() {
+        return refused(ErrorKind::Unsupported, format, "read it with a version that knows both");
     }
     serde_json::from_slice(bytes).map_err(not_a_record)
 }
@@ -144,6 +217,44 @@ mod tests {
         assert!(text.starts_with(r#"{"format":1,"kind":"number","write_id":"0000000000000001"#), "{text}");
         let record: Record<Number> = decode(&entry(bytes)).unwrap();
         assert_eq!((record.body.n, record.epoch, record.write_id), (5, 9, id));
+    }
+
+    /// A kind whose shape differs between two formats: the second counts in halves.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Halves(u64);
+    impl Body for Halves {
+        const KIND: &'static str = "number";
+        fn write(&self, format: u32) -> Result<Box<RawValue>, serde_json::Error> {
+            match format {
+                1 if self.0 % 2 == 1 => Err(serde::ser::Error::custom("a half: raise the format to 2")),
+                1 => serde_json::value::to_raw_value(&Number { n: self.0 / 2 }),
+                _ => serde_json::value::to_raw_value(self),
+            }
+        }
+        fn read(format: u32, body: &RawValue) -> Result<Self, serde_json::Error> {
+            match format {
+                1 => serde_json::from_str(body.get()).map(|Number { n }| Self(n * 2)),
+                _ => serde_json::from_str(body.get()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_kind_may_have_another_shape_in_another_format_and_is_written_without_loss_or_not_at_all() {
+        let (id, both) = (WriteId::from_bits(1, 2), Formats::new(1, 2).unwrap());
+        for format in [1, 2] {
+            let bytes = encode_in(format, &Halves(6), id, 9).unwrap();
+            assert_eq!(decode_within::<Halves>(&entry(bytes.clone()), both).unwrap().body, Halves(6));
+            assert_eq!(write_id_of(&entry(bytes)), Some(id), "whatever the format");
+        }
+        let old = encode_in(1, &Halves(6), id, 9).unwrap();
+        assert_eq!(decode::<Number>(&entry(old)).unwrap().body, Number { n: 3 }, "the older version reads it");
+        assert_eq!(encode_in(1, &Halves(7), id, 9).unwrap_err().kind(), ErrorKind::Invalid);
+        let new = encode_in(2, &Halves(7), id, 9).unwrap();
+        assert_eq!(decode::<Number>(&entry(new)).unwrap_err().kind(), ErrorKind::NewerFormat);
+        let second = Formats::new(2, 2).unwrap();
+        let old = encode_in(1, &Halves(6), id, 9).unwrap();
+        assert_eq!(decode_within::<Halves>(&entry(old), second).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 
     #[test]

@@ -7,10 +7,16 @@ use tokio::sync::watch;
 
 use crate::backend::{Backend, Commit, Entry, Expect, Key, Outcome, Revision};
 use crate::election::{Grant, LossReason};
+use crate::formats::{self, Formats};
+use crate::names::layout;
 use crate::record::{self, Body};
 use crate::resolve::Committer;
 use crate::seam::Seam;
 use crate::{Error, ErrorKind};
+
+/// How often a commit is sent again because the cluster's format was raised in between: an operator does
+/// that once in a release.
+const RAISED_MAX: usize = 4;
 
 /// Under whose leadership something is written.
 #[derive(Clone)]
@@ -92,7 +98,17 @@ impl Writer {
     /// The most writes and checks that fit into one draft.
     #[must_use]
     pub fn operations_max(&self) -> usize {
-        self.committer.operations_max()
+        let format_check = match &self.authority {
+            Authority::Leader(grant) => usize::from(grant.basis().is_checked()),
+            Authority::Current(_) | Authority::UnfencedAdministration => 0,
+        };
+        self.committer.operations_max().saturating_sub(format_check).max(1)
+    }
+
+    /// The formats that this process reads.
+    #[must_use]
+    pub fn formats(&self) -> Formats {
+        self.committer.formats()
     }
 
     /// The largest record, in bytes.
@@ -104,13 +120,22 @@ impl Writer {
     /// Begins a commit under the leadership that holds now. It stays under exactly that one.
     ///
     /// # Errors
-    /// [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
+    /// * [`ErrorKind::NotLeader`]: there is none. Nothing was sent.
+    /// * [`ErrorKind::Closed`]: the services that this writer comes from were closed. Nothing was sent.
     pub fn draft(&self) -> Result<Draft, Error> {
+        // Before the question of who leads: to campaign again would not help.
+        if self.committer.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "write").because("the services were closed; open others"));
+        }
         let commit = Commit::new(self.seam().write_id());
-        Ok(match self.authority.grant()? {
-            Some(grant) => Draft { commit: commit.guarded_by(grant.fence()?), grant: Some(grant) },
-            None => Draft { commit, grant: None },
-        })
+        let Some(grant) = self.authority.grant()? else {
+            return Ok(Draft { commit, grant: None, format: self.formats().oldest() });
+        };
+        let commit = commit.guarded_by(grant.fence()?);
+        // Once for the whole draft, so that a commit has one format, and checks what it goes by.
+        let (format, check) = grant.basis().look();
+        let commit = check.into_iter().fold(commit, |commit, (key, expect)| commit.check(key, expect));
+        Ok(Draft { commit, grant: Some(grant), format })
     }
 
     /// As [`Committer::bar_late_creations`], under the leadership of that draft. An administration
@@ -131,32 +156,77 @@ impl Writer {
     /// # Errors
     /// * [`ErrorKind::Fenced`]: the leadership is over. Nothing was written. Stop the work.
     /// * [`ErrorKind::Indeterminate`]: it may have been applied. Delete nothing because of it.
+    /// * [`ErrorKind::NewerFormat`]: the [cluster's format](crate::formats) was raised above what this
+    ///   version knows. Nothing was written, and the leadership is over. Upgrade this process.
     /// * others as [`Backend::commit`]: nothing was written.
     ///
     /// # Cancel safety
     /// After a drop it may have been applied.
     pub async fn commit(&self, draft: Draft) -> Result<Committed, Error> {
-        let subject = draft.commit.writes.first().map(|write| write.key.clone());
-        let outcome = match self.committer.commit(draft.commit).await {
-            // Raising the barrier was refused for the same reason as the commit itself would be.
-            Err(error) if error.kind() == ErrorKind::Fenced => Outcome::Fenced,
-            other => other?,
-        };
-        match outcome {
-            Outcome::Applied { revisions } => Ok(Committed::Applied(revisions)),
-            Outcome::Conflict { key, found } => Ok(Committed::Conflict { key, found }),
-            Outcome::Fenced => {
-                let mut error = Error::new(ErrorKind::Fenced, "commit");
-                if let Some(subject) = subject {
-                    error = error.at(subject);
+        if draft.grant.is_none() && draft.commit.writes.iter().any(|write| write.value.is_some()) {
+            formats::read(&**self.backend(), self.formats()).await?;
+        }
+        let Draft { mut commit, grant, format } = draft;
+        for _ in 0..RAISED_MAX {
+            let checked = grant.as_ref().filter(|grant| grant.basis().is_checked());
+            let kept = checked.map(|grant| (grant, commit.clone()));
+            let subject = commit.writes.first().map(|write| write.key.clone());
+            let outcome = match self.committer.commit(commit).await {
+                // Raising the barrier was refused for the same reason as the commit itself would be.
+                Err(error) if error.kind() == ErrorKind::Fenced => Outcome::Fenced,
+                other => other?,
+            };
+            match (outcome, kept) {
+                (Outcome::Conflict { key, found }, Some((grant, kept))) if key == layout::formats() => {
+                    commit = self.rebased(kept, grant, format, found.as_ref())?;
                 }
-                if let Some(grant) = draft.grant {
-                    // The store knows better than our clock: everybody who holds the grant learns it.
-                    grant.end(LossReason::Fenced);
-                    error = error.because(format!("epoch {} is over; nothing was written", grant.epoch()));
-                }
-                Err(error)
+                (outcome, _) => return concluded(outcome, subject, grant.as_ref()),
             }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "commit")
+            .at(layout::formats())
+            .because("the record of the cluster's format changes again and again; nothing was written"))
+    }
+
+    /// The commit as it is after the record of the cluster's format was found to be another.
+    fn rebased(&self, mut commit: Commit, grant: &Grant, format: u32, found: Option<&Entry>) -> Result<Commit, Error> {
+        let standing = formats::Standing::of(found)?.admit(self.formats()).inspect_err(|_| {
+            // Nothing that it writes would be applied any more; everybody who holds the grant learns it.
+            grant.end(LossReason::Outdated);
+        })?;
+        grant.basis().set(standing);
+        // Raised, what the commit writes is older than the cluster's format now, and read by everybody.
+        if standing.format < format {
+            let why =
+                format!("the cluster's format was set back to {}; nothing was written: try again", standing.format);
+            return Err(Error::new(ErrorKind::Unavailable, "commit").at(layout::formats()).because(why));
+        }
+        for (key, expect) in &mut commit.checks {
+            if *key == layout::formats() {
+                *expect = standing.stands;
+            }
+        }
+        Ok(commit)
+    }
+}
+
+fn concluded(outcome: Outcome, subject: Option<Key>, grant: Option<&Grant>) -> Result<Committed, Error> {
+    match outcome {
+        Outcome::Applied { revisions } => Ok(Committed::Applied(revisions)),
+        Outcome::Conflict { key, found } => Ok(Committed::Conflict { key, found }),
+        Outcome::Fenced => {
+            let mut error = Error::new(ErrorKind::Fenced, "commit");
+            if let Some(subject) = subject {
+                error = error.at(subject);
+            }
+            if let Some(grant) = grant {
+                let (epoch, session_id) = (grant.epoch(), grant.session_id());
+                tracing::warn!(latch = %grant.latch(), epoch, %session_id, "write fenced");
+                // The store knows better than our clock: everybody who holds the grant learns it.
+                grant.end(LossReason::Fenced);
+                error = error.because(format!("epoch {} is over; nothing was written", grant.epoch()));
+            }
+            Err(error)
         }
     }
 }
@@ -167,9 +237,16 @@ impl Writer {
 pub struct Draft {
     commit: Commit,
     grant: Option<Grant>,
+    format: u32,
 }
 
 impl Draft {
+    /// The format that its records are written in, all of them: what the cluster writes.
+    #[must_use]
+    pub fn format(&self) -> u32 {
+        self.format
+    }
+
     /// The epoch that the records carry; 0 for administration.
     #[must_use]
     pub fn epoch(&self) -> u64 {
@@ -179,9 +256,15 @@ impl Draft {
     /// Stores a record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`]: the body cannot be written as JSON.
-    pub fn put<T: Body>(mut self, key: Key, expect: Expect, body: &T) -> Result<Self, Error> {
-        let value = record::encode(body, self.commit.id, self.epoch())?;
+    /// [`ErrorKind::Invalid`]: the body cannot be written as JSON, or not in the cluster's format.
+    pub fn put<T: Body>(self, key: Key, expect: Expect, body: &T) -> Result<Self, Error> {
+        let format = self.format;
+        self.put_in(format, key, expect, body)
+    }
+
+    /// Stores a record in that format: for the one record that is always of the first.
+    pub(crate) fn put_in<T: Body>(mut self, format: u32, key: Key, expect: Expect, body: &T) -> Result<Self, Error> {
+        let value = record::encode_in(format, body, self.commit.id, self.epoch())?;
         self.commit = self.commit.put(key, expect, value);
         Ok(self)
     }

@@ -23,10 +23,13 @@
 //! assert!(matches!(second.try_acquire(&latch, "two".into(), None).await, Ok(Acquire::Held { .. })));
 //! # });
 //! ```
+//!
+//! Beside it live the [`standalone`] services, for those who want the interfaces and no election.
 
 mod handle;
 mod hooks;
 mod session;
+pub mod standalone;
 mod store;
 mod waiters;
 
@@ -34,8 +37,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ha_core::backend::{EarlyEnd, Profile};
+use async_trait::async_trait;
+use ha_core::backend::{Backend, EarlyEnd, Profile};
 use ha_core::seam::Seam;
+use ha_core::{BackendConnector, Error, ServicesSetup};
 
 pub use handle::Handle;
 pub use hooks::SessionInfo;
@@ -63,12 +68,27 @@ impl Embedded {
         Self { shared: Arc::new(Shared::new(seam, profile)) }
     }
 
+    /// A store for one user, with no silence to wait for and no epoch up to that one.
+    fn endless(seam: Seam, epochs_above: u64) -> Self {
+        let profile = Profile::new("standalone", 512 * 1024, 64, 512 * 1024);
+        Self { shared: Arc::new(Shared::endless(seam, profile, epochs_above)) }
+    }
+
     /// A handle on the store, as one process has it.
     #[must_use]
     pub fn connect(&self) -> Handle {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         // Only tells the handles apart inside the store; no run depends on its value.
         Handle::new(Arc::clone(&self.shared), NUMBERS.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// All services that are made from one value compete on the one store that it is. There are no settings.
+#[async_trait]
+impl BackendConnector for Embedded {
+    async fn connect_backend(&self, setup: &ServicesSetup) -> Result<Arc<dyn Backend>, Error> {
+        setup.settings.only(&[])?;
+        Ok(Arc::new(self.connect()))
     }
 }
 

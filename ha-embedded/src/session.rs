@@ -10,7 +10,7 @@ use ha_core::backend::{Acquire, Ended, Latch, Session, SessionOptions, Term};
 use ha_core::seam::{Deadline, Moment, Task};
 use tokio::sync::watch;
 
-use crate::store::Shared;
+use crate::store::{Patience, Shared};
 
 /// What a session's owner reads without the store's lock.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ pub(crate) struct EmbeddedSession {
     number: u64,
     id: String,
     cell: Arc<Cell>,
-    _renewal: Task,
+    /// None where sessions never end by silence.
+    _renewal: Option<Task>,
 }
 
 impl EmbeddedSession {
@@ -64,8 +65,12 @@ impl EmbeddedSession {
     ) -> Option<Self> {
         let sent = shared.seam.now();
         let number = shared.seam.random_u64();
-        let cell = Arc::new(Cell::new(sent + options.silence));
-        let expires = shared.seam.now() + options.silence;
+        let silence = match shared.patience {
+            Patience::OfTheSession => options.silence,
+            Patience::Endless => Duration::MAX,
+        };
+        let cell = Arc::new(Cell::new(sent + silence));
+        let expires = shared.seam.now() + silence;
         {
             let mut state = shared.state();
             if closed() {
@@ -73,14 +78,14 @@ impl EmbeddedSession {
             }
             state.open(number, &options.label, handle, expires, Arc::clone(&cell));
         }
-        let renewal = renew(Arc::downgrade(shared), number, Arc::clone(&cell), options.silence);
-        Some(Self {
-            id: format!("session-{number}"),
-            number,
-            cell,
-            _renewal: shared.seam.spawn_critical(renewal),
-            shared: Arc::clone(shared),
-        })
+        let renewal = match shared.patience {
+            Patience::OfTheSession => {
+                let renewal = renew(Arc::downgrade(shared), number, Arc::clone(&cell), silence);
+                Some(shared.seam.spawn_critical(renewal))
+            }
+            Patience::Endless => None,
+        };
+        Some(Self { id: format!("session-{number}"), number, cell, _renewal: renewal, shared: Arc::clone(shared) })
     }
 }
 

@@ -17,16 +17,32 @@ use crate::waiters::Waiters;
 /// How many changes are remembered, so that a watcher that saw them hears only what differs.
 const LOG_MAX: usize = 4096;
 
+/// How long the store waits in silence before it gives a session up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// As long as the session's options say.
+    OfTheSession,
+    /// For ever: nobody competes, and a process that slept for a day has lost nothing by it.
+    Endless,
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) seam: Seam,
     pub(crate) profile: Profile,
+    pub(crate) patience: Patience,
     state: Mutex<State>,
 }
 
 impl Shared {
     pub(crate) fn new(seam: Seam, profile: Profile) -> Self {
-        Self { seam, profile, state: Mutex::new(State::default()) }
+        Self { seam, profile, patience: Patience::OfTheSession, state: Mutex::new(State::default()) }
+    }
+
+    /// A store whose sessions never end by silence, and whose epochs are all greater than that number.
+    pub(crate) fn endless(seam: Seam, profile: Profile, epochs_above: u64) -> Self {
+        let state = State { sequence: epochs_above, log_floor: epochs_above, ..State::default() };
+        Self { seam, profile, patience: Patience::Endless, state: Mutex::new(state) }
     }
 
     /// The state as it is now: sessions whose time has run out are ended first.
@@ -205,7 +221,10 @@ impl State {
         let taken = BTreeSet::new();
         let living = Living { label: label.into(), cell, handle, frozen: false, expires, taken };
         self.sessions.insert(id, living);
-        self.expiries.insert((expires, id));
+        // What never comes is not waited for.
+        if expires != Moment::NEVER {
+            self.expiries.insert((expires, id));
+        }
     }
 
     /// Prolongs a session; `false` if the renewal does not get through or there is none.

@@ -9,30 +9,38 @@ use ha_core::backend::{Backend, Key, Prefix};
 use ha_core::seam::Seam;
 use ha_core::wrap::Chroot;
 
-/// Something that a suite needs from the outside of a store, beyond the contract itself.
+/// Something that a suite needs from the outside of a store, beyond the contract itself: a hook, or a
+/// promise that not every backend makes.
 ///
 /// What a fixture can do is declared in the test, not asked of the fixture: if a hook that was
-/// declared stops working, the cases that need it fail instead of being left out.
+/// declared stops working, the cases that need it fail instead of being left out. A case that needs
+/// what is not declared prints `SKIPPED` with the reason. So declare all that you can provide; what
+/// stays unproved without it is said below, and `docs/conformance.md` names the cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Capability {
-    /// [`Store::expire`].
+    /// [`Store::expire`]. Without it: that epochs grow over an expiry, and that all who wait for the
+    /// end of a session hear of it.
     Expire,
-    /// [`Store::revoke`].
+    /// [`Store::revoke`]. Without it: the same for an operator who ends a session.
     Revoke,
-    /// [`Store::freeze`] and [`Store::heal`].
+    /// [`Store::freeze`] and [`Store::heal`]. Without it **nothing proves `valid_until`**: that silence
+    /// gives a latch to nobody before its holder's own deadline.
     Freeze,
-    /// [`Store::slow_answers`].
+    /// [`Store::slow_answers`]. Without it: that the deadline counts from the sending of a renewal and
+    /// not from its answer.
     SlowAnswers,
-    /// [`Store::tamper`].
+    /// [`Store::tamper`]. Without it: what happens when others edit latches and records, and how
+    /// broken records are met.
     Tamper,
-    /// [`Store::restart`].
+    /// [`Store::restart`]. Without it **nothing proves durability**.
     Restart,
-    /// [`Store::waiting`].
+    /// [`Store::waiting`]. Without it: that waits which ended or were dropped leave nothing behind.
     CountWaiters,
-    /// Every read sees what any handle committed before.
+    /// A promise: every read sees what any handle committed before. Then the profile must say
+    /// [`ReadGuarantee::Linearizable`](ha_core::backend::ReadGuarantee::Linearizable).
     LinearizableReads,
-    /// Dropping a session frees its latches at once, because the backend has evidence.
+    /// A promise: dropping a session frees its latches at once, because the backend has evidence.
     FreeOnDrop,
 }
 
@@ -42,11 +50,25 @@ impl fmt::Display for Capability {
     }
 }
 
-/// What is not there, so that nothing can be tested: a server, a directory, a permission.
-#[derive(Debug, Clone)]
+/// What is not there, so that nothing can be tested: a server, a directory, a permission. The text says
+/// what to start or to install.
+///
+/// Not for a backend that fails: a factory whose own backend cannot be opened where all that it needs is
+/// there panics, and the case is red.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing(pub String);
 
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Makes a fresh, empty namespace for each case.
+///
+/// Cases run in parallel, each on a runtime of its own with two threads: what `open` answers must be
+/// shared with no other case. Implement it with [`async_trait`](crate::async_trait), which the kit
+/// hands on.
 #[async_trait]
 pub trait BackendFactory: Send + Sync + 'static {
     /// Opens a namespace that no other case uses.
@@ -91,7 +113,8 @@ pub trait Store: Send + Sync + 'static {
         Duration::from_secs(20)
     }
 
-    /// Ends a session as if its silence had run out.
+    /// Ends a session as if its silence had run out. `session` is what
+    /// [`Session::id`](ha_core::backend::Session::id) says; so for all hooks on sessions.
     async fn expire(&self, session: &str) {
         not_implemented("expire", session)
     }
@@ -101,7 +124,8 @@ pub trait Store: Send + Sync + 'static {
         not_implemented("revoke", session)
     }
 
-    /// Lets no renewal of the session reach the store any more.
+    /// Lets no renewal of the session reach the store any more, as a cut network would. Its silence runs
+    /// from the last one that did.
     async fn freeze(&self, session: &str) {
         not_implemented("freeze", session)
     }
@@ -117,17 +141,21 @@ pub trait Store: Send + Sync + 'static {
         not_implemented("slow_answers", &format!("{by:?}"))
     }
 
-    /// Writes, or with `None` removes, any key past all rules, as a foreign program would.
+    /// Writes, or with `None` removes, any key past all rules, as a foreign program would: with the
+    /// store's own tools, on a connection that is none of the backend's. Keys of latches included.
     async fn tamper(&self, key: &Key, value: Option<Bytes>) {
         not_implemented("tamper", &format!("{key} ({} bytes)", value.map_or(0, |value| value.len())))
     }
 
-    /// Restarts the store; what was acknowledged must be there again.
+    /// Restarts the store for real: the server's process, or the file closed and opened again. What was
+    /// acknowledged must be there, and handles that [`Store::connect`] gives out afterwards must work.
+    /// Earlier handles and sessions may be over.
     async fn restart(&self) {
         not_implemented("restart", "the store")
     }
 
-    /// How many calls of `changed` wait inside of the store.
+    /// How many calls of `changed` wait inside of the store, over all handles. An absolute number does not
+    /// matter: cases compare it with what it was before.
     fn waiting(&self) -> usize {
         not_implemented("waiting", "the store")
     }

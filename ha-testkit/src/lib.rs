@@ -31,27 +31,62 @@
 //! # fn main() {}
 //! ```
 //!
-//! `cargo test` then shows `conformance::mine::b_01_…` to the last case, each by its claim. A case
-//! that needs a [`Capability`] which is not declared prints `SKIPPED` with the reason; if a server
-//! is [`Missing`], it is skipped visibly here and fails where `CI` is set.
+//! `cargo test` then shows `conformance::mine::b_01_…` to the last case, each by its claim. The macros
+//! need nothing in your manifest but `ha-testkit` and `ha-core`, as development dependencies. The long
+//! way, from an empty folder to a durable backend with all hooks, is the guide `docs/write-a-backend.md`.
 //!
-//! A factory of backends is a [`ServicesFactory`] as well: in another file, the same words after
-//! [`services_conformance!`] run the services of the library over your backend, case by case.
+//! # Levels
+//! | macro | on | what its cases prove |
+//! |---|---|---|
+//! | [`backend_conformance!`] | a [`BackendFactory`] | the contract of [`ha_core::backend`], clause by clause |
+//! | [`resolution_conformance!`] | a [`BackendFactory`] | that lost, late and doubled answers are resolved rightly over your backend |
+//! | [`services_conformance!`] | a [`ServicesFactory`], which every [`BackendFactory`] is | elections, retrievals and stores, over your backend or with something of yours between |
+//!
+//! One invocation per file, for each makes a module (`conformance` or `resolution`); several places,
+//! divided by semicolons, may stand in one.
+//!
+//! # Capabilities
+//! A case that needs a hook ([`Store`] has one for each) which the test does not declare is skipped. A
+//! [`Capability`] that is declared and does not work turns its cases red. Each says what stays
+//! unproved without it.
+//!
+//! # Skips, and `CI`
+//! A case that does not run prints one line, `SKIPPED <place> <id> <name>: <reason>`, past the test
+//! runner's own capture, and counts as passed there. The reason is a capability that is not declared,
+//! or that the factory answered [`Missing`]. **Where the environment variable `CI` is set (to anything),
+//! `Missing` is a failure**: a server that did not start must not look like a suite that passed. Skips by
+//! declaration stay skips; they are visible in the test's source.
+//!
+//! # New cases
+//! A case that is added to the kit is in the lists behind the macros, so it runs in your tests with the
+//! next version of the kit, without an edit. It may turn red: then it found something. Ids are never
+//! given anew; [`registry::cases`] lists them with their claims.
 //!
 //! # What else is here
+//! * [`fixture`]: a namespace with several handles, and the words that cases are written in. Use it for
+//!   tests of your own.
 //! * [`services`]: several processes on one namespace, each with services of its own, and a
 //!   [`Line`](services::Line) between each and the store that holds up, refuses, and lets a process
 //!   grow old without knowing.
-//! * [`faults`]: a wrapper that delays, loses, doubles and holds back calls, by plan or by seed.
+//! * [`faults`]: a wrapper around any backend that delays, loses, doubles and holds back calls, by plan
+//!   or by seed. Good for the tests of an application, too.
+//! * [`sim`]: a paused runtime on which one seed decides a whole run, and a history of it. For
+//!   everything that waits through the [`Seam`](ha_core::seam::Seam) alone: a backend with threads or
+//!   sockets of its own does not fit in.
 //! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
 //!   so that a green suite means something.
 //! * [`remote`]: a store in memory that is served to other processes, and a backend as any other; with
 //!   [`process`], which starts, kills and stops real ones.
 //! * `servers`: real ones, started on free ports and thrown away; and [`proxy`], which stands in front of one,
 //!   breaks connections, and loses, holds back or doubles single requests.
-//! * [`sim`]: a paused runtime on which one seed decides a whole run, and a history of it.
-//! * [`registry`] and `docs/conformance.md`, which `cargo run -p ha-testkit --bin conformance-doc`
-//!   prints from it: what is claimed, where it is proved, and what is not.
+//! * [`run`]: how one case is opened, run, timed and torn down; for running cases by hand.
+//! * [`registry`] and [`document`](mod@document): what is claimed, and where it is proved. `docs/conformance.md` is
+//!   printed from it by `cargo run -p ha-testkit --bin conformance-doc`.
+
+/// The code in the guide that stands for itself compiles; the rest is compared with the example.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/write-a-backend.md")]
+mod guide {}
 
 #[doc(hidden)]
 pub mod backend;

@@ -2,9 +2,11 @@
 //! choose.
 #![cfg_attr(feature = "embedded", doc = include_str!("../../README.md"))]
 
+mod registry;
 mod store;
 
 pub use ha_core::*;
 #[cfg(feature = "embedded")]
 pub use ha_embedded as embedded;
+pub use registry::registry;
 pub use store::Store;

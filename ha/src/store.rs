@@ -66,7 +66,8 @@ impl Store {
 }
 
 fn unavailable(backend: &str) -> Error {
-    let error = |kind| Error::new(kind, "open store").at(format!("{backend:.40?}"));
+    let asked: String = backend.chars().take(40).collect();
+    let error = |kind| Error::new(kind, "open store").at(format!("{asked:?}"));
     match BACKENDS.iter().find(|(name, _)| *name == backend) {
         Some((_, feature)) => error(ErrorKind::Unsupported)
             .because(format!("not compiled in; depend on `ha` with the cargo feature `{feature}`")),

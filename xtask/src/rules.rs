@@ -11,6 +11,7 @@ use crate::tree::Tree;
 mod hygiene;
 mod layering;
 mod links;
+mod mapping;
 mod portability;
 mod words;
 
@@ -35,13 +36,14 @@ impl fmt::Display for Finding {
 type Rule = fn(&Tree) -> Vec<Finding>;
 
 /// Every rule with the sentence that it enforces.
-const RULES: [(&str, Rule); 7] = [
+const RULES: [(&str, Rule); 8] = [
     ("a backend's sources do not speak of what is stored with it", layering::backends_know_only_keys_and_bytes),
     ("the core's code names no backend", layering::the_core_names_no_backend),
     ("every crate takes its lints from the workspace", hygiene::every_crate_inherits_the_lints),
     ("no source file is longer than 500 lines", hygiene::no_file_is_too_long),
     ("no test and no example is switched off", hygiene::nothing_is_ignored),
     ("no file is bound to one machine or one package host", portability::nothing_is_bound_to_a_machine),
+    ("every name of ours in the table of Flink's names exists", mapping::every_name_of_ours_exists),
     ("every relative link in a document leads somewhere", links::every_relative_link_resolves),
 ];
 

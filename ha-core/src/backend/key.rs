@@ -90,12 +90,14 @@ impl Key {
         Ok(Self(key.into()))
     }
 
-    /// For backends: the key that stands at that path in a store; `None` for what this library would not
-    /// write. Seen from above a prefix it may be longer than its user could have made it.
-    #[must_use]
-    pub fn stored(path: &str) -> Option<Self> {
-        path.split('/').try_for_each(|segment| check_segment(segment, "key")).ok()?;
-        Some(Self(path.into()))
+    /// For backends: the key that stands for this stored text. As [`Key::new`], but of any length:
+    /// below a [`Chroot`](crate::wrap::Chroot), a key is longer than its user could have made it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`]: somebody else stored it. Leave such a key out, or report it.
+    pub fn from_stored(text: impl AsRef<str>) -> Result<Self, Error> {
+        text.as_ref().split('/').try_for_each(|segment| check_segment(segment, "stored key"))?;
+        Ok(Self(text.as_ref().into()))
     }
 
     /// The key as text.

@@ -77,7 +77,7 @@ impl DefaultBlobStore {
 
     async fn find(&self, job: &JobId, key: &BlobKey) -> Result<Option<Found>, Error> {
         let entry = self.writer.backend().read(&layout::blob(job, &key.name())).await?;
-        entry.map(|entry| Found::decode(job, key, &entry)).transpose()
+        entry.map(|entry| Found::decode(job, key, &entry, self.writer.formats())).transpose()
     }
 
     /// Makes the pointer lead to this state, or finds that it leads to as good a one. Returns the state
@@ -122,7 +122,7 @@ impl DefaultBlobStore {
             let decoded = |entry: &Entry| {
                 let name = below.relative(&entry.key).and_then(|name| name.parse::<BlobKey>().ok());
                 let key = name.ok_or_else(|| broken(job, entry, ErrorKind::Corrupt))?;
-                Ok((key, Found::decode(job, &key, entry)?))
+                Ok((key, Found::decode(job, &key, entry, self.writer.formats())?))
             };
             match decoded(&entry) {
                 Ok(found) => all.push(found),

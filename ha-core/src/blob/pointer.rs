@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BlobKey;
 use crate::backend::{Entry, Revision};
+use crate::formats::Formats;
 use crate::record::{self, Body};
 use crate::state::StateHandle;
 use crate::{Error, ErrorKind, JobId};
@@ -25,9 +26,9 @@ pub(super) struct Found {
 
 impl Found {
     /// Reads a pointer that stands under the name of that blob.
-    pub(super) fn decode(job: &JobId, key: &BlobKey, entry: &Entry) -> Result<Self, Error> {
+    pub(super) fn decode(job: &JobId, key: &BlobKey, entry: &Entry, formats: Formats) -> Result<Self, Error> {
         let broken = |kind, cause| Err(broken(job, entry, kind).caused_by(cause));
-        let record = match record::decode::<Pointer>(entry) {
+        let record = match record::decode_within::<Pointer>(entry, formats) {
             Ok(record) => record,
             Err(error) => return broken(error.kind(), error),
         };
@@ -44,6 +45,7 @@ impl Found {
 pub(super) fn broken(job: &JobId, entry: &Entry, kind: ErrorKind) -> Error {
     let advice = match kind {
         ErrorKind::NewerFormat => "upgrade this process",
+        ErrorKind::Unsupported => "read it with an older version",
         _ => "remove this key by hand, and put the blob again",
     };
     let why = format!("the pointer to this blob of {job} cannot be read; nothing was deleted: {advice}");

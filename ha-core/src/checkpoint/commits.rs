@@ -98,7 +98,7 @@ impl DefaultCompletedCheckpointStore {
     /// A pointer that was to be removed is not as we know it.
     pub(super) fn adjust(&self, state: &mut State, ids: &[u64], key: &Key, found: Option<&Entry>) {
         let Some(id) = ids.iter().copied().find(|id| self.key(*id) == *key) else { return };
-        let now = found.and_then(|entry| Found::decode(entry).ok());
+        let now = found.and_then(|entry| Found::decode(entry, self.writer.formats()).ok());
         match (state.held.get_mut(&id), now) {
             (Some(held), Some(now)) if now.pointer.state == held.handle => held.revision = now.revision,
             _ => {

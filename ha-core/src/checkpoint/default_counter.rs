@@ -129,7 +129,7 @@ impl DefaultCheckpointIdCounter {
     fn decode(&self, entry: &Entry) -> Result<u64, Error> {
         let advice =
             "nothing was changed: find the largest id among the job's checkpoints, and restore a counter above it";
-        let record = record::decode::<Count>(entry).map_err(|error| {
+        let record = record::decode_within::<Count>(entry, self.writer.formats()).map_err(|error| {
             Error::new(error.kind(), "read checkpoint id counter").at(&self.key).because(advice).caused_by(error)
         })?;
         let next = record.body.next;

@@ -110,7 +110,7 @@ impl DefaultCompletedCheckpointStore {
         }
         // Before the list: what is listed is then at least as new as this epoch.
         let epoch = writer.draft().ok().map(|draft| draft.epoch());
-        let held = pointer::recover(writer.backend().as_ref(), &storage, job).await?;
+        let held = pointer::recover(writer.backend().as_ref(), &storage, job, writer.formats()).await?;
         tracing::info!(%job, checkpoints = held.len(), latest = held.last().map_or(0, |h| h.checkpoint.id), "recovered");
         let folder = [Name::new("completedCheckpoint").expect("letters are a name"), job.name().clone()];
         let discards = Discards::new(writer.seam().clone(), storage.clone());
@@ -133,7 +133,7 @@ impl DefaultCompletedCheckpointStore {
 
     /// Reads the store anew and ends the doubt. On failure nothing changes.
     pub(super) async fn synchronise(&self, state: &mut State) -> Result<(), Error> {
-        let found = pointer::list(self.writer.backend().as_ref(), &self.job).await?;
+        let found = pointer::list(self.writer.backend().as_ref(), &self.job, self.writer.formats()).await?;
         let added = state.doubt.as_ref().and_then(|doubt| doubt.added.as_ref());
         let (mut held, mut unknown, mut applied) = (Vec::new(), Vec::new(), false);
         for found in found {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::held::Held;
 use super::{CheckpointKind, CheckpointOrigin, CompletedCheckpoint, RetentionPolicy};
 use crate::backend::{Backend, Entry, Revision};
+use crate::formats::Formats;
 use crate::names::layout;
 use crate::record::{self, Body};
 use crate::state::{StateHandle, StateStorage};
@@ -62,13 +63,13 @@ pub(super) struct Found {
 
 impl Found {
     /// Reads a pointer, and holds it against the name that it stands under.
-    pub(super) fn decode(entry: &Entry) -> Result<Self, Error> {
+    pub(super) fn decode(entry: &Entry, formats: Formats) -> Result<Self, Error> {
         let corrupt = |why: String| unreadable(ErrorKind::Corrupt, entry, &why);
         // Ids are compared as numbers; the fixed width is for the order in which people see them.
         let name = entry.key.last();
         let id = name.parse().ok().filter(|id: &u64| format!("{id:019}") == name);
         let id = id.ok_or_else(|| corrupt("its name is not a checkpoint id of 19 digits".into()))?;
-        let record = record::decode::<Pointer>(entry)
+        let record = record::decode_within::<Pointer>(entry, formats)
             .map_err(|error| unreadable(error.kind(), entry, "it cannot be read").caused_by(error))?;
         if record.body.id != id {
             return Err(corrupt(format!("it is the pointer of checkpoint {}", record.body.id)));
@@ -80,32 +81,38 @@ impl Found {
 fn unreadable(kind: ErrorKind, entry: &Entry, why: &str) -> Error {
     let advice = match kind {
         ErrorKind::NewerFormat => "upgrade this process; nothing was changed",
+        ErrorKind::Unsupported => "read it with an older version; nothing was changed",
         _ => ADVICE,
     };
     Error::new(kind, "recover checkpoint").at(&entry.key).because(format!("{why}; {advice}"))
 }
 
 /// All pointers of the job, as they stand together.
-pub(super) async fn list(backend: &dyn Backend, job: &JobId) -> Result<Vec<Found>, Error> {
+pub(super) async fn list(backend: &dyn Backend, job: &JobId, formats: Formats) -> Result<Vec<Found>, Error> {
     let below = layout::checkpoints(job);
     let snapshot = backend.list(&below).await?;
     let nested = snapshot.entries.iter().find(|entry| below.relative(&entry.key).is_some_and(|n| n.contains('/')));
     if let Some(entry) = nested {
         return Err(unreadable(ErrorKind::Corrupt, entry, "it is not a checkpoint"));
     }
-    snapshot.entries.iter().map(Found::decode).collect()
+    snapshot.entries.iter().map(|entry| Found::decode(entry, formats)).collect()
 }
 
 /// Lists and loads all. If a state is missing because its checkpoint was subsumed after the list,
 /// by a leader that this process only reads beside, the list is made anew; otherwise it fails.
-pub(super) async fn recover(backend: &dyn Backend, storage: &StateStorage, job: &JobId) -> Result<Vec<Held>, Error> {
+pub(super) async fn recover(
+    backend: &dyn Backend,
+    storage: &StateStorage,
+    job: &JobId,
+    formats: Formats,
+) -> Result<Vec<Held>, Error> {
     let revisions = |found: &[Found]| found.iter().map(|f| (f.id, f.revision)).collect::<Vec<_>>();
-    let mut found = list(backend, job).await?;
+    let mut found = list(backend, job, formats).await?;
     for _ in 1..LISTS_MAX {
         let seen = revisions(&found);
         match load(storage, job, found).await {
             Err(error) if error.kind() == ErrorKind::StateMissing => {
-                found = list(backend, job).await?;
+                found = list(backend, job, formats).await?;
                 if revisions(&found) == seen {
                     return Err(error);
                 }

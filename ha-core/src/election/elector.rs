@@ -1,5 +1,6 @@
 //! One election: what others ask of it, and what they see of it. One per latch, for all components on it.
 
+mod admission;
 mod runner;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::info::HolderInformation;
 use super::publisher::Publisher;
@@ -72,6 +74,8 @@ pub(super) struct Parts {
     pub(super) follower: Arc<SharedFollower>,
     /// How long a candidate of lower priority waits before each attempt.
     pub(super) handicap: Duration,
+    /// The session id of every grant, where no election is held; `None`: a random one for each.
+    pub(super) session_id: Option<Uuid>,
 }
 
 impl Parts {
@@ -80,8 +84,9 @@ impl Parts {
         let seam = self.committer.seam();
         let label = self.sessions.options().label.clone();
         let holder = HolderInformation { label, since_unix_ms: seam.unix_ms() };
-        // The epoch is not known before the latch is taken; the backend keeps it beside.
-        record::encode(&holder, seam.write_id(), 0)
+        // The epoch is not known before the latch is taken; the backend keeps it beside. Nor is the cluster's
+        // format: the oldest is read by all who may contend beside this version.
+        record::encode_in(self.committer.formats().oldest(), &holder, seam.write_id(), 0)
     }
 }
 
@@ -185,6 +190,9 @@ impl Elector {
             over.iter().for_each(|grant| grant.end(why));
         });
         if let Some(grant) = over {
+            let (epoch, session_id) = (grant.epoch(), grant.session_id());
+            let reason = grant.loss().unwrap_or(why);
+            tracing::info!(latch = %self.latch, epoch, %session_id, %reason, "leadership over");
             self.publisher.forget(&grant);
         }
     }

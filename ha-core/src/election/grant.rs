@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::backend::{Ended, Fence, Latch, Session, Term};
+use crate::formats::{Basis, Formats};
 use crate::seam::{Deadline, Seam};
 use crate::{Error, ErrorKind};
 
@@ -22,6 +23,8 @@ pub enum LossReason {
     Evicted,
     /// The store refused a write because the term is over.
     Fenced,
+    /// The cluster's format was raised above what this version knows; see [`formats`](crate::formats).
+    Outdated,
 }
 
 impl fmt::Display for LossReason {
@@ -34,6 +37,7 @@ impl fmt::Display for LossReason {
             Self::SessionEnded(Ended::Revoked) => "the session was ended from outside",
             Self::Evicted => "the latch was taken away",
             Self::Fenced => "a write was fenced",
+            Self::Outdated => "the cluster's format is beyond this version",
         })
     }
 }
@@ -54,20 +58,41 @@ struct Inner {
     session: Arc<dyn Session>,
     seam: Seam,
     lost: watch::Sender<Option<LossReason>>,
+    /// What is written under it, and after which check.
+    basis: Basis,
 }
 
 impl Grant {
-    /// The leadership that `session` has just won on `latch` under `term`, with a fresh session id.
+    /// The leadership that `session` has just won on `latch` under `term`, with a fresh session id. It writes
+    /// the [oldest format](Formats::oldest) of this version, whatever the cluster writes.
     #[must_use]
     pub fn hold(seam: &Seam, session: Arc<dyn Session>, latch: Latch, term: Term) -> Self {
+        Self::hold_as(seam.uuid(), seam, session, latch, term, Basis::unread(Formats::SUPPORTED.oldest()))
+    }
+
+    /// As [`Grant::hold`], with that session id, by what was read of the cluster's format under that term.
+    pub(crate) fn hold_as(
+        session_id: Uuid,
+        seam: &Seam,
+        session: Arc<dyn Session>,
+        latch: Latch,
+        term: Term,
+        basis: Basis,
+    ) -> Self {
         let inner = Inner {
             fence: Fence { latch, term },
-            session_id: seam.uuid(),
+            session_id,
             session,
             seam: seam.clone(),
             lost: watch::Sender::new(None),
+            basis,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// What it goes by when it writes.
+    pub(crate) fn basis(&self) -> &Basis {
+        &self.inner.basis
     }
 
     /// The latch and the term.
@@ -88,7 +113,8 @@ impl Grant {
         &self.inner.fence.term
     }
 
-    /// Flink's leader session id: random, one per grant, good only for comparing.
+    /// Flink's leader session id: random, one per grant, good only for comparing. All zeros where no
+    /// election is held.
     #[must_use]
     pub fn session_id(&self) -> Uuid {
         self.inner.session_id

@@ -65,13 +65,17 @@ impl Leadership {
         self.grant.valid_until()
     }
 
-    /// Whether it holds as far as this process can know. Reads a clock; no I/O, no runtime.
+    /// Whether it holds as far as this process can know. Reads a clock; no I/O, no runtime: true to the
+    /// deadline even while the application blocks every thread of its runtime, which costs no renewal.
+    /// That the latch was taken away, while the session lives on, is learned by a task of that runtime; until
+    /// then the fence refuses each write.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.grant.is_valid()
     }
 
-    /// Waits until leadership is over, and says why. Many may wait.
+    /// Waits until leadership is over, and says why. Many may wait. The reason comes from a task on the
+    /// application's runtime: while that is blocked, ask [`Leadership::is_valid`].
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
@@ -152,6 +156,32 @@ impl Leadership {
     #[must_use]
     pub fn storage(&self) -> &StateStorage {
         &self.stores.storage
+    }
+
+    /// What the cluster writes, as far as this leader knows: under the process's one latch, just that.
+    #[must_use]
+    pub fn cluster_format(&self) -> u32 {
+        self.grant.basis().standing().format
+    }
+
+    /// Raises what the cluster writes, once and for all: whoever does not know that format takes no part
+    /// from here on. An operator decides that no such process is left; see [`formats`](crate::formats).
+    ///
+    /// One fenced commit, or none if the cluster writes that format already. What is stored is not
+    /// rewritten.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::Invalid`]: this version does not know the format, the cluster writes a newer one, or
+    ///   this is the leadership of an independent latch. Nothing was written.
+    /// * [`ErrorKind::Indeterminate`]: it may be raised. Call again; what is written meanwhile is of the
+    ///   older format, which is safe in both cases.
+    /// * [`ErrorKind::Conflict`]: somebody changed the record who leads nothing. Find out who.
+    /// * [`ErrorKind::NotLeader`], [`ErrorKind::Fenced`]: the leadership is over; nothing was written.
+    ///
+    /// # Cancel safety
+    /// After a drop it may be raised or not; call again.
+    pub async fn raise_format(&self, to: u32) -> Result<(), Error> {
+        crate::formats::raise(&self.writer(), &self.grant, to).await
     }
 
     /// Writes records of the application's own in one fenced commit. Their keys lie below

@@ -53,6 +53,8 @@ pub(super) enum Event {
     Opened(Result<(), Error>),
     /// The latch was tried for.
     Attempted(Result<Acquire, Error>),
+    /// The latch was won, and this process may not lead: its session is given up.
+    Refused(Error),
     /// The latch may be free.
     Woken,
     /// The watch on the latch failed.
@@ -101,6 +103,7 @@ impl Machine {
             Event::Resigned { wanted } => self.resigned(wanted),
             Event::Opened(result) if self.state == State::Opening => self.opened(result),
             Event::Attempted(result) if self.state == State::Attempting => self.attempted(result),
+            Event::Refused(error) if self.state == State::Attempting => self.refused(error),
             Event::Woken if matches!(self.state, State::Waiting { .. }) => self.woken(),
             Event::WatchFailed if matches!(self.state, State::Waiting { .. }) => self.pause(),
             Event::PauseOver if matches!(self.state, State::Pausing(_)) => self.go_on(),
@@ -175,6 +178,13 @@ impl Machine {
             // answer tells.
             Err(error) => self.failed(error),
         }
+    }
+
+    fn refused(&mut self, error: Error) -> Vec<Effect> {
+        // What was won goes with the session: to others, before anything else is tried.
+        let mut effects = self.drop_session();
+        effects.extend(self.failed(error));
+        effects
     }
 
     fn failed(&mut self, error: Error) -> Vec<Effect> {

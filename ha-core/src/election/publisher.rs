@@ -318,7 +318,8 @@ impl Publisher {
     }
 
     fn is_ours(&self, found: Option<&Entry>, grant: &Grant, information: &LeaderInformation) -> bool {
-        let record = found.and_then(|entry| record::decode::<LeaderInformation>(entry).ok());
+        let record =
+            found.and_then(|entry| record::decode_within::<LeaderInformation>(entry, self.committer.formats()).ok());
         record.is_some_and(|record| record.epoch == grant.epoch() && record.body == *information)
     }
 

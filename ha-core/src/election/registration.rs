@@ -56,7 +56,13 @@ impl Registry {
 
     /// Whether somebody wants this process to lead.
     pub(super) fn is_wanted(&self) -> bool {
-        self.members().components.values().any(Member::is_interested)
+        let members = self.members();
+        // Race: the services are closed while contenders still stand; the runner asks after it has given
+        //       the latch up.
+        // Closed by: who is closed wants nothing, whoever is registered.
+        // Cost if missed: a closing process takes the latch once more, and its contenders are granted
+        //                 a leadership that is gone at once.
+        !members.closed && members.components.values().any(Member::is_interested)
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {

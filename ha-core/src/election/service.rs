@@ -33,6 +33,8 @@ pub trait LeaderElection: fmt::Debug + Send + Sync {
     /// # Errors
     /// * [`ErrorKind::IllegalState`]: the component takes part already.
     /// * [`ErrorKind::Denied`] and others that another attempt will not mend: correct what they name.
+    /// * [`ErrorKind::NewerFormat`], [`ErrorKind::Unsupported`]: this version does not know what the cluster
+    ///   [writes](crate::formats), and takes no part. Nothing was changed.
     /// * [`ErrorKind::Closed`]: the service or the backend was closed.
     ///
     /// # Cancel safety
@@ -145,8 +147,9 @@ impl ElectionParts {
         sessions: Arc<super::sessions::Sessions>,
         follower: Arc<crate::retrieval::follower::SharedFollower>,
         handicap: Duration,
+        session_id: Option<Uuid>,
     ) -> Self {
-        Self(Parts { committer, sessions, follower, handicap })
+        Self(Parts { committer, sessions, follower, handicap, session_id })
     }
 }
 

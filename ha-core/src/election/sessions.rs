@@ -46,13 +46,16 @@ impl Sessions {
             return Ok(session);
         }
         let inner = self.backend.open_session(&self.options).await?;
+        let label = self.options.label.clone();
+        tracing::info!(session = inner.id(), label, silence = ?self.options.silence, "session opened");
         let uses = Uses {
             taken: BTreeSet::from([latch.clone()]),
             using: BTreeSet::from([latch.clone()]),
             in_doubt: BTreeSet::new(),
             closed: false,
         };
-        let session = Arc::new(SharedSession { inner: inner.into(), uses: Mutex::new(uses), seam: self.seam.clone() });
+        let session =
+            Arc::new(SharedSession { inner: inner.into(), label, uses: Mutex::new(uses), seam: self.seam.clone() });
         *current = Arc::downgrade(&session);
         Ok(session)
     }
@@ -61,6 +64,8 @@ impl Sessions {
 /// A session that several latches use; closed with the last that leaves it.
 pub(crate) struct SharedSession {
     inner: Arc<dyn Session>,
+    /// Whose it is, for the log.
+    label: String,
     uses: Mutex<Uses>,
     seam: Seam,
 }
@@ -104,8 +109,9 @@ impl SharedSession {
             (uses.closed, late)
         };
         let (session, latch) = (Arc::clone(&self.inner), latch.clone());
-        let seam = self.seam.clone();
+        let (seam, label) = (self.seam.clone(), last.then(|| self.label.clone()));
         let leave = async move {
+            let _told = label.map(|label| Told { id: session.id().to_owned(), label });
             let mut pause = LEAVE_PAUSE_MIN;
             // Race: the release fails while other latches, or a grant that somebody keeps, keep the
             //       session alive.
@@ -132,6 +138,18 @@ impl SharedSession {
         // Not on the application's runtime: it may be going down just now, and the session is kept
         // alive elsewhere.
         self.seam.spawn_critical(leave).detach();
+    }
+}
+
+/// Says that a session is over, however the leaving of it ends.
+struct Told {
+    id: String,
+    label: String,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        tracing::info!(session = self.id, label = self.label, "session ended");
     }
 }
 

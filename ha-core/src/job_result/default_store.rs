@@ -3,6 +3,7 @@ use async_trait::async_trait;
 use super::entry::{Found, ResultEntry, State, checked};
 use super::{BrokenJobResult, DirtyJobResults, JobResult, JobResultStore};
 use crate::backend::{Backend, Expect};
+use crate::formats::Formats;
 use crate::names::layout;
 use crate::writer::{Committed, Writer};
 use crate::{Error, ErrorKind, JobId};
@@ -73,13 +74,13 @@ impl DefaultJobResultStore {
     }
 
     async fn state(&self, job: &JobId) -> Result<Option<State>, Error> {
-        Ok(find(&**self.writer.backend(), job).await?.map(|found| found.entry.state))
+        Ok(find(&**self.writer.backend(), job, self.writer.formats()).await?.map(|found| found.entry.state))
     }
 }
 
-pub(super) async fn find(backend: &dyn Backend, job: &JobId) -> Result<Option<Found>, Error> {
+pub(super) async fn find(backend: &dyn Backend, job: &JobId, formats: Formats) -> Result<Option<Found>, Error> {
     let entry = backend.read(&layout::job_result(job)).await?;
-    entry.map(|entry| Found::decode(job, &entry)).transpose()
+    entry.map(|entry| Found::decode(job, &entry, formats)).transpose()
 }
 
 #[async_trait]
@@ -100,7 +101,7 @@ impl JobResultStore for DefaultJobResultStore {
         for attempt in 0..ATTEMPTS {
             // Made first, so that a deposed leader is told so even if there is nothing to write.
             let draft = self.writer.draft()?;
-            let Some(found) = find(&**self.writer.backend(), job).await? else {
+            let Some(found) = find(&**self.writer.backend(), job, self.writer.formats()).await? else {
                 // After a conflict we know that it was dirty, and that whoever removed it found it so.
                 if attempt > 0 && self.options.on_clean == OnClean::Remove {
                     return Ok(());
@@ -149,7 +150,7 @@ impl JobResultStore for DefaultJobResultStore {
                 all.broken.push(BrokenJobResult { job: None, error });
                 continue;
             };
-            match Found::decode(&job, entry) {
+            match Found::decode(&job, entry, self.writer.formats()) {
                 Ok(found) if found.entry.state == State::Dirty => all.results.push(found.entry.result),
                 Ok(_) => {}
                 Err(error) => all.broken.push(BrokenJobResult { job: Some(job), error }),

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ERROR_BYTES_MAX, JobResult};
 use crate::backend::{self, Revision, WriteId};
+use crate::formats::Formats;
 use crate::names::layout;
 use crate::record::{self, Body};
 use crate::{Error, ErrorKind, JobId};
@@ -34,8 +35,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn decode(job: &JobId, entry: &backend::Entry) -> Result<Self, Error> {
-        let record = record::decode::<ResultEntry>(entry).map_err(|error| broken(job, entry, error.kind(), error))?;
+    pub(super) fn decode(job: &JobId, entry: &backend::Entry, formats: Formats) -> Result<Self, Error> {
+        let record = record::decode_within::<ResultEntry>(entry, formats)
+            .map_err(|error| broken(job, entry, error.kind(), error))?;
         let (result, revision) = (&record.body.result, record.revision);
         let corrupt = |why: String| {
             let cause = Error::new(ErrorKind::Corrupt, "decode").at(&entry.key).because(why);
@@ -55,6 +57,7 @@ impl Found {
 fn broken(job: &JobId, entry: &backend::Entry, kind: ErrorKind, cause: Error) -> Error {
     let advice = match kind {
         ErrorKind::NewerFormat => "upgrade this process",
+        ErrorKind::Unsupported => "read it with an older version",
         _ => "do not run the job again; restore the entry, or clean up after the job and remove it by hand",
     };
     Error::new(kind, "read job result")
@@ -91,7 +94,7 @@ pub(super) fn checked(result: &JobResult, value_bytes_max: usize) -> Result<Resu
     let stored =
         backend::Entry { key: layout::job_result(&result.job), value, revision: Revision::from_native(0), held: None };
     // JSON can be written deeper than it can be read.
-    match Found::decode(&result.job, &stored) {
+    match Found::decode(&result.job, &stored, Formats::SUPPORTED) {
         Ok(_) => Ok(entry),
         Err(error) => Err(Error::new(ErrorKind::Invalid, "create job result")
             .at(&result.job)

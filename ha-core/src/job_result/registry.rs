@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::default_store::find;
 use crate::backend::Backend;
+use crate::formats::Formats;
 use crate::names::layout;
 use crate::{Error, JobId};
 
@@ -24,13 +25,20 @@ pub enum JobSchedulingStatus {
 #[derive(Debug, Clone)]
 pub struct RunningJobsRegistry {
     backend: Arc<dyn Backend>,
+    formats: Formats,
 }
 
 impl RunningJobsRegistry {
     /// A view over what that backend holds. No I/O.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self::reading(backend, Formats::SUPPORTED)
+    }
+
+    /// As [`RunningJobsRegistry::new`], for a process that knows these formats.
+    #[must_use]
+    pub fn reading(backend: Arc<dyn Backend>, formats: Formats) -> Self {
+        Self { backend, formats }
     }
 
     /// How far the job has come. Needs no leadership.
@@ -47,7 +55,7 @@ impl RunningJobsRegistry {
         // Closed by: the plan is read first; a result is written before the plan is removed.
         // Cost if missed: a job that is over is reported as one that was never submitted.
         let planned = self.backend.read(&layout::execution_plan(job)).await?.is_some();
-        let ended = find(&*self.backend, job).await?.is_some();
+        let ended = find(&*self.backend, job, self.formats).await?.is_some();
         Ok(match (ended, planned) {
             (true, _) => JobSchedulingStatus::Done,
             (false, true) => JobSchedulingStatus::Running,

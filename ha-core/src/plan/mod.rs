@@ -1,8 +1,10 @@
 //! Execution plans: what a job is, kept so that the next leader can run it again.
 
 mod default_store;
+mod listening;
 mod ownership;
 mod pointer;
+mod shared;
 mod store;
 mod watch;
 

@@ -65,10 +65,6 @@ impl Owned {
         self.0.contains_key(job)
     }
 
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-
     /// The pointer was read: takes the plan as ours. Returns the state that this proves to be
     /// replaced: a doubtful write of ours was applied after all.
     pub(super) fn adopt(&mut self, job: &JobId, found: &Found) -> Option<StateHandle> {

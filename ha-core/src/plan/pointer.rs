@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Entry, Revision};
+use crate::formats::Formats;
 use crate::record::{self, Body};
 use crate::state::StateHandle;
 use crate::{Error, ErrorKind, JobId};
@@ -28,9 +29,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn decode(job: &JobId, entry: &Entry) -> Result<Self, Error> {
-        let record =
-            record::decode(entry).map_err(|error| broken(job, &format!("its pointer at {}", entry.key), error))?;
+    pub(super) fn decode(job: &JobId, entry: &Entry, formats: Formats) -> Result<Self, Error> {
+        let record = record::decode_within(entry, formats)
+            .map_err(|error| broken(job, &format!("its pointer at {}", entry.key), error))?;
         Ok(Self { pointer: record.body, revision: record.revision })
     }
 }
@@ -39,6 +40,7 @@ impl Found {
 pub(super) fn broken(job: &JobId, what: &str, error: Error) -> Error {
     let advice = match error.kind() {
         ErrorKind::NewerFormat => "upgrade this process",
+        ErrorKind::Unsupported => "read it with an older version",
         ErrorKind::Corrupt | ErrorKind::StateMissing => {
             "restore it from a backup, or remove the plan with the repair tool and submit the job again"
         }

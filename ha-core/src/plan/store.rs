@@ -54,6 +54,10 @@ pub trait ExecutionPlanStore: fmt::Debug + Send + Sync {
     /// Ends the use of the store: the listener hears nothing after it returned, and no plan belongs to
     /// the store any more. Deletes nothing. On a stopped store it does nothing.
     ///
+    /// It returns in a bounded time, whatever backend and state storage do, if the listener does. A put that
+    /// still writes its state is refused when it goes on; a commit that is on its way is waited for, but only
+    /// for some seconds, and may be applied later if the leadership still holds then.
+    ///
     /// # Errors
     /// Call again.
     ///

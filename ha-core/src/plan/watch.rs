@@ -7,12 +7,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::ExecutionPlanListener;
-use super::default_store::Shared;
+use super::shared::Shared;
 use crate::backend::{Change, Entry, Key, Mark, Prefix, Revision, Scope};
 use crate::names::layout;
 use crate::seam::Task;
 use crate::writer::Writer;
-use crate::{Error, JobId};
+use crate::{Error, ErrorKind, JobId};
 
 /// More plans than this are looked up by one list.
 const READS_MAX: usize = 8;
@@ -71,6 +71,8 @@ impl Watch {
             match looked {
                 Ok((_, Next::End)) => return,
                 Ok((mark, Next::Wait)) => (seen, pause) = (mark, PAUSE_MIN),
+                // Nothing changes there any more for us, however often we ask.
+                Err(error) if error.kind() == ErrorKind::Closed => return,
                 Err(error) => {
                     tracing::warn!(%error, "the watch of execution plans failed; it looks again after a pause");
                     seam.sleep(seam.jittered(pause)).await;
@@ -102,8 +104,8 @@ impl Watch {
         let Some(shared) = self.shared.upgrade() else { return Ok(Next::End) };
         // Under the lock of the store: a put of its own that is under way is finished then, and what
         // it put belongs to it.
-        let mut state = shared.state.lock().await;
-        if state.starts != self.start || state.watch.is_none() {
+        let Some(mut state) = shared.state().await else { return Ok(Next::End) };
+        if shared.listening.started().await != Some(self.start) {
             return Ok(Next::End);
         }
         let (present, absent) = match news {
@@ -134,6 +136,7 @@ impl Watch {
         //                 that is over is announced.
         let concerned: Vec<&JobId> = added.iter().chain(&removed).collect();
         let there = present_now(&shared, &concerned).await.inspect_err(|_| self.present.clear())?;
+        let Some(_undisturbed) = shared.listening.undisturbed(self.start).await else { return Ok(Next::End) };
         for job in added.into_iter().filter(|job| there.contains(job)) {
             self.isolated(&job, |listener| listener.on_added_execution_plan(&job));
         }

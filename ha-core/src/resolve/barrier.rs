@@ -203,7 +203,7 @@ impl Barriers {
             barrier.times
         });
         let id = committer.seam.write_id();
-        let value = record::encode(&Raised { times: times + 1 }, id, fence.term.epoch)?;
+        let value = record::encode_in(committer.formats.oldest(), &Raised { times: times + 1 }, id, fence.term.epoch)?;
         let commit = Commit::new(id).guarded_by(fence.clone()).put(key, stands, value);
         match committer.send(&commit).await? {
             Outcome::Applied { revisions } => {

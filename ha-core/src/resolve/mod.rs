@@ -20,9 +20,11 @@ mod barrier;
 mod lanes;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::backend::{Backend, Commit, Expect, Fence, Key, Outcome, Revision};
+use crate::formats::Formats;
 use crate::record::write_id_of;
 use crate::seam::{Moment, Seam};
 use crate::{Error, ErrorKind};
@@ -33,6 +35,9 @@ use lanes::Lanes;
 /// The first pause between two tries to find out; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// How long it is tried to find out what became of a commit.
+const BUDGET: Duration = Duration::from_secs(10);
 
 /// How often a commit is made anew because only the barrier had moved under it.
 const BARRIER_RETRIES: usize = 4;
@@ -63,19 +68,47 @@ pub struct Committer {
     lanes: Lanes,
     barriers: Barriers,
     budget: Duration,
+    formats: Formats,
+    closed: AtomicBool,
 }
 
 impl Committer {
     /// A committer on that backend which tries for ten seconds to find out what became of a commit.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, seam: Seam) -> Arc<Self> {
-        Self::with_budget(backend, seam, Duration::from_secs(10))
+        Self::with_budget(backend, seam, BUDGET)
     }
 
     /// As [`Committer::new`], trying for that long.
     #[must_use]
     pub fn with_budget(backend: Arc<dyn Backend>, seam: Seam, budget: Duration) -> Arc<Self> {
-        Arc::new(Self { backend, seam, lanes: Lanes::new(), barriers: Barriers::default(), budget })
+        Arc::new(Self::of(backend, seam, budget, Formats::SUPPORTED))
+    }
+
+    /// As [`Committer::new`], for a process that knows these formats.
+    #[must_use]
+    pub fn with_formats(backend: Arc<dyn Backend>, seam: Seam, formats: Formats) -> Arc<Self> {
+        Arc::new(Self::of(backend, seam, BUDGET, formats))
+    }
+
+    fn of(backend: Arc<dyn Backend>, seam: Seam, budget: Duration, formats: Formats) -> Self {
+        let (lanes, barriers, closed) = (Lanes::new(), Barriers::default(), AtomicBool::new(false));
+        Self { backend, seam, lanes, barriers, budget, formats, closed }
+    }
+
+    /// The formats that this process reads and can take part in.
+    #[must_use]
+    pub fn formats(&self) -> Formats {
+        self.formats
+    }
+
+    /// The services that it belongs to were closed: nothing more is to be written.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// The backend underneath.

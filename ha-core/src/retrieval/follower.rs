@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -65,11 +66,22 @@ pub(crate) struct SharedFollower {
     reread: Duration,
     seam: Seam,
     running: Mutex<Weak<Follower>>,
+    closed: AtomicBool,
 }
 
 impl SharedFollower {
     pub(crate) fn new(backend: Arc<dyn Backend>, below: Prefix, reread: Duration, seam: Seam) -> Self {
-        Self { backend, below, reread, seam, running: Mutex::new(Weak::new()) }
+        Self { backend, below, reread, seam, running: Mutex::new(Weak::new()), closed: AtomicBool::new(false) }
+    }
+
+    /// The services that it belongs to were closed: no listener is taken on any more. The watch itself
+    /// ends with its backend.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(crate) fn get(&self) -> Arc<Follower> {

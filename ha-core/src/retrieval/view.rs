@@ -3,6 +3,7 @@ use uuid::Uuid;
 use super::follower::{Freshness, View};
 use crate::backend::{Key, Latch};
 use crate::election::{FencingToken, LeaderInformation};
+use crate::formats::Formats;
 use crate::record::{self, Record};
 use crate::seam::Moment;
 use crate::{Error, ErrorKind};
@@ -58,6 +59,7 @@ pub(super) fn read(
     info_key: &Key,
     now: Moment,
     unknown_after: std::time::Duration,
+    formats: Formats,
 ) -> Reading {
     let nothing = |view| Reading { view, epoch: 0, error: None, look_again: None };
     let (stale_until, error) = match &view.freshness {
@@ -79,14 +81,18 @@ pub(super) fn read(
     };
     let seen = Reading { view: LeaderView::Vacant, epoch: term.epoch, error, look_again: stale_until };
     let Some(entry) = view.entries.get(info_key) else { return seen };
-    match record::decode::<LeaderInformation>(entry) {
+    match record::decode_within::<LeaderInformation>(entry, formats) {
         Ok(record) if record.epoch == term.epoch => Reading { view: LeaderView::Leader(leader(record)), ..seen },
         // Of an earlier term: the present leader has not published yet.
         Ok(_) => seen,
         Err(error) => {
-            let error = Error::new(ErrorKind::Corrupt, "retrieve leader")
+            let (kind, advice) = match error.kind() {
+                kind @ (ErrorKind::NewerFormat | ErrorKind::Unsupported) => (kind, "run the version that it names"),
+                _ => (ErrorKind::Corrupt, "the leader restores it"),
+            };
+            let error = Error::new(kind, "retrieve leader")
                 .at(info_key)
-                .because("the leader information cannot be read; the leader restores it")
+                .because(format!("the leader information cannot be read: {advice}"))
                 .caused_by(error);
             Reading { error: Some(error), ..seen }
         }

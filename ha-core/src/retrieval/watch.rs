@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::follower::{Follower, Freshness, View};
-use super::view::{self, LeaderView};
+use super::view::{self, Leader, LeaderView};
 use crate::Error;
 use crate::backend::{Key, Latch};
+use crate::formats::Formats;
 use crate::seam::{Moment, Seam};
 
 /// A subscription to who leads: the newest view at any time, and a way to wait for another one.
@@ -25,16 +26,24 @@ use crate::seam::{Moment, Seam};
 /// ```
 #[derive(Clone)]
 pub struct LeaderWatch {
+    /// What is followed; `None` if the leader is fixed.
+    followed: Option<Followed>,
+    /// The highest epoch seen; what is older is not shown any more.
+    epoch: u64,
+    shown: LeaderView,
+    error: Option<Error>,
+}
+
+/// The home of a latch as it is followed, and what to look for in it.
+#[derive(Clone)]
+struct Followed {
     views: watch::Receiver<View>,
     _follower: Arc<Follower>,
     latch: Latch,
     info_key: Key,
     unknown_after: Duration,
+    formats: Formats,
     seam: Seam,
-    /// The highest epoch seen; what is older is not shown any more.
-    epoch: u64,
-    shown: LeaderView,
-    error: Option<Error>,
 }
 
 impl LeaderWatch {
@@ -43,14 +52,31 @@ impl LeaderWatch {
         latch: Latch,
         info_key: Key,
         unknown_after: Duration,
+        formats: Formats,
         seam: Seam,
     ) -> Self {
         let views = follower.views();
-        let shown = LeaderView::Unknown;
-        let mut watch =
-            Self { views, _follower: follower, latch, info_key, unknown_after, seam, epoch: 0, shown, error: None };
+        let followed = Followed { views, _follower: follower, latch, info_key, unknown_after, formats, seam };
+        let mut watch = Self { followed: Some(followed), epoch: 0, shown: LeaderView::Unknown, error: None };
         watch.look();
         watch
+    }
+
+    /// A watch that shows that leader and nothing else, ever: for services whose leaders are configured
+    /// and not elected.
+    ///
+    /// ```
+    /// # use ha_core::{DEFAULT_LEADER_ID, election::FencingToken, retrieval::{Leader, LeaderWatch}};
+    /// let leader = Leader {
+    ///     address: "host-1:6123".into(),
+    ///     session_id: DEFAULT_LEADER_ID,
+    ///     token: FencingToken::new(0),
+    /// };
+    /// assert_eq!(LeaderWatch::fixed(leader.clone()).view().leader(), Some(&leader));
+    /// ```
+    #[must_use]
+    pub fn fixed(leader: Leader) -> Self {
+        Self { followed: None, epoch: leader.token.epoch(), shown: LeaderView::Leader(leader), error: None }
     }
 
     /// The newest view.
@@ -64,9 +90,10 @@ impl LeaderWatch {
     /// silence time-out; after that the view is unknown.
     #[must_use]
     pub fn age(&self) -> Duration {
-        match self.views.borrow().freshness {
+        let Some(followed) = &self.followed else { return Duration::ZERO };
+        match followed.views.borrow().freshness {
             Freshness::Unread | Freshness::Stale { since: Moment::ORIGIN, .. } => Duration::MAX,
-            Freshness::Stale { since, .. } => self.seam.now().since(since),
+            Freshness::Stale { since, .. } => followed.seam.now().since(since),
             Freshness::Fresh => Duration::ZERO,
         }
     }
@@ -98,7 +125,7 @@ impl LeaderWatch {
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
-    pub async fn leader(&mut self) -> super::Leader {
+    pub async fn leader(&mut self) -> Leader {
         loop {
             let look_again = self.look();
             if let LeaderView::Leader(leader) = &self.shown {
@@ -110,18 +137,19 @@ impl LeaderWatch {
 
     /// Waits until the view may be another, or the error.
     pub(super) async fn wait(&mut self, look_again: Option<Moment>) {
+        let Some(followed) = &mut self.followed else { return std::future::pending().await };
         let due = async {
             match look_again {
-                Some(at) => self.seam.sleep_until(at).await,
+                Some(at) => followed.seam.sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
-            changed = self.views.changed() => if changed.is_err() {
+            changed = followed.views.changed() => if changed.is_err() {
                 // The backend was closed. What was seen grows stale, and nothing follows it.
                 match look_again {
-                    Some(at) => self.seam.sleep_until(at).await,
+                    Some(at) => followed.seam.sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             },
@@ -136,10 +164,12 @@ impl LeaderWatch {
 
     /// Takes the newest view in; says when to look again.
     pub(super) fn look(&mut self) -> Option<Moment> {
-        let now = self.seam.now();
+        let followed = self.followed.as_mut()?;
+        let now = followed.seam.now();
         let reading = {
-            let view = self.views.borrow_and_update();
-            view::read(&view, &self.latch, &self.info_key, now, self.unknown_after)
+            let view = followed.views.borrow_and_update();
+            let (latch, info_key) = (&followed.latch, &followed.info_key);
+            view::read(&view, latch, info_key, now, followed.unknown_after, followed.formats)
         };
         self.error = reading.error;
         let is_older = reading.epoch < self.epoch && reading.epoch != 0;
@@ -153,6 +183,7 @@ impl LeaderWatch {
 
 impl fmt::Debug for LeaderWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeaderWatch").field("of", &self.info_key).field("shown", &self.shown).finish_non_exhaustive()
+        let of = self.followed.as_ref().map(|followed| &followed.info_key);
+        f.debug_struct("LeaderWatch").field("of", &of).field("shown", &self.shown).finish_non_exhaustive()
     }
 }

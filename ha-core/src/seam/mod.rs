@@ -49,7 +49,9 @@ pub trait Rng: fmt::Debug + Send + Sync + 'static {
 pub trait Tasks: fmt::Debug + Send + Sync + 'static {
     /// Runs a task beside the application's own.
     fn spawn(&self, future: BoxFuture) -> AbortHandle;
-    /// Runs a task where an application that starves its runtime cannot starve it.
+    /// Runs a task where an application that starves its runtime cannot starve it. Such a task neither
+    /// blocks nor calls back into the application; what it logs reaches the application's subscriber on that
+    /// very thread, so a subscriber that blocks there starves it all the same.
     fn spawn_critical(&self, future: BoxFuture) -> AbortHandle;
 }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::backend::{Prefix, SessionOptions};
+use crate::formats::Formats;
 use crate::job_result::JobResultStoreOptions;
 use crate::{Error, ErrorKind};
 
@@ -22,6 +23,9 @@ pub struct ServicesOptions {
     pub handicap: Duration,
     /// How results of jobs are kept. Default: they are removed once they are clean.
     pub job_results: JobResultStoreOptions,
+    /// The formats that this process reads and can take part in. Default: those of this version. Another
+    /// range is for tests that let two versions meet.
+    pub formats: Formats,
 }
 
 impl Default for ServicesOptions {
@@ -32,6 +36,7 @@ impl Default for ServicesOptions {
             session: SessionOptions::default(),
             handicap: Duration::ZERO,
             job_results: JobResultStoreOptions::default(),
+            formats: Formats::SUPPORTED,
         }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Faulty {
 }
 
 impl Faulty {
-    fn new(inner: Arc<dyn Backend>) -> Arc<Self> {
+    pub(crate) fn new(inner: Arc<dyn Backend>) -> Arc<Self> {
         Arc::new(Self {
             inner,
             faults: Mutex::default(),

@@ -116,7 +116,13 @@ pub async fn b_65_clusters_hear_of_their_own_changes_alone(f: Fixture) {
 
 pub async fn b_84_the_longest_key_is_as_good_as_any(f: Fixture) {
     // Fails if a store, or a wrapper that makes keys longer, stumbles over what the contract allows.
-    let b = f.connect().await;
+    assert_longest_key_works(&f, f.connect().await).await;
+    // Below a cluster's prefix the same key is longer still; a store must hand it back all the same.
+    let cluster = f.store().connect_in(&prefix("clusters/1")).await.expect("a handle on the cluster");
+    assert_longest_key_works(&f, cluster).await;
+}
+
+async fn assert_longest_key_works(f: &Fixture, b: std::sync::Arc<dyn ha_core::backend::Backend>) {
     let home = [&"x".repeat(126); 4].map(String::as_str).join("/");
     let (longest, l) = (format!("{home}/long"), latch(&home[..KEY_BYTES_MAX - "/latch".len()]));
     assert_eq!((longest.len(), l.key().as_str().len()), (KEY_BYTES_MAX, KEY_BYTES_MAX));

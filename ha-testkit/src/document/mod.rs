@@ -1,15 +1,19 @@
 //! What is claimed, where it is proved, and what is not: `docs/conformance.md`, from the registry.
 
+mod bugs;
 mod catalogue;
+mod lines;
 mod places;
 
 use std::fmt::Write as _;
 
 use crate::registry::{Case, Level, cases};
+use bugs::{BUGS, Bug};
 use catalogue::{CATALOGUE, Row};
+use lines::LINES;
 pub use places::{PLACES, Place};
 
-/// Where an id of the catalogue stands.
+/// Where an id of the catalogue stands. What proves it is the id of a case, or a test as `file::name`.
 #[derive(Debug, Clone, Copy)]
 enum Standing {
     Covered(&'static [&'static str]),
@@ -17,8 +21,11 @@ enum Standing {
     Own,
     /// This library behaves otherwise, and the cases prove how.
     Instead(&'static str, &'static [&'static str]),
+    /// The rest needs the store that is named at the end.
     Partly(&'static [&'static str], &'static str),
     Differs(&'static str),
+    /// All of it needs the store that is named at the end.
+    Needs(&'static str),
     Arrives(&'static str),
 }
 
@@ -36,11 +43,28 @@ const CATALOGUE_HEAD: &str = "
 ## The catalogue
 
 Every id of the catalogue of Flink's own tests (LE, LD, LR, SH, CC, CP, EP, JR, HA, BL) and of the cases that no Flink
-test covers (X). *Covered* and *partly* name the cases; *differs* says why this library behaves otherwise on purpose;
-*arrives* names what it waits for, and is not proved today.
+test covers (X). *Covered* names the cases, or a test as `file::name`; *differs* says why this library behaves otherwise
+on purpose; *needs a server* says what is proved only where a store runs that this workspace's own tests do not bring
+along, and on which; *arrives* names what it waits for, and is not proved today.
 
 | id | about | standing |
 |---|---|---|
+";
+
+const LINES_HEAD: &str = "
+## Lines of the catalogue without an id
+
+| tests | about | standing |
+|---|---|---|
+";
+
+const BUGS_HEAD: &str = "
+## Known bugs of other implementations, and what keeps them away here
+
+What went wrong in Flink, in its backends, in client libraries, and in others' stores on a file system and on Consul.
+
+| recorded as | what went wrong | here | proved by |
+|---|---|---|---|
 ";
 
 /// The whole document.
@@ -60,6 +84,14 @@ pub fn document() -> String {
     }
     text.push_str(CATALOGUE_HEAD);
     CATALOGUE.iter().for_each(|row| rows(&mut text, row));
+    text.push_str(LINES_HEAD);
+    for (tests, about, standing) in LINES {
+        let _ = writeln!(text, "| {tests} | {about} | {} |", standing.text(""));
+    }
+    text.push_str(BUGS_HEAD);
+    for Bug { key, what, because, by } in BUGS {
+        let _ = writeln!(text, "| {key} | {what} | {because} | {} |", proofs(by));
+    }
     text
 }
 
@@ -91,17 +123,42 @@ fn claims(text: &mut String, title: &str, cases: &[Case]) {
     }
 }
 
+fn proofs(by: &[&str]) -> String {
+    let shown = by.iter().map(|proof| if is_test(proof) { format!("`{proof}`") } else { (*proof).to_owned() });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn is_test(proof: &str) -> bool {
+    proof.contains("::")
+}
+
+impl Standing {
+    /// In words; `id` is what it stands for.
+    fn text(&self, id: &str) -> String {
+        match self {
+            Self::Own => format!("covered by {id}"),
+            Self::Instead(why, by) => format!("differs: {why}; proved by {}", proofs(by)),
+            Self::Covered(by) => format!("covered by {}", proofs(by)),
+            Self::Partly(by, rest) => format!("covered by {}; needs a server: {rest}", proofs(by)),
+            Self::Differs(why) => format!("differs: {why}"),
+            Self::Needs(what) => format!("needs a server: {what}"),
+            Self::Arrives(with) => format!("arrives with {with}"),
+        }
+    }
+
+    #[cfg(test)]
+    fn by(&self) -> &'static [&'static str] {
+        match self {
+            Self::Covered(by) | Self::Partly(by, _) | Self::Instead(_, by) => by,
+            Self::Own | Self::Differs(_) | Self::Needs(_) | Self::Arrives(_) => &[],
+        }
+    }
+}
+
 fn rows(text: &mut String, row: &Row) {
-    let standing = |number: u32| match row.standing {
-        Standing::Own => format!("covered by {}-{number:02}", row.prefix),
-        Standing::Instead(why, by) => format!("differs: {why}; proved by {}", by.join(", ")),
-        Standing::Covered(by) => format!("covered by {}", by.join(", ")),
-        Standing::Partly(by, rest) => format!("partly covered by {}; {rest}", by.join(", ")),
-        Standing::Differs(why) => format!("differs: {why}"),
-        Standing::Arrives(with) => format!("arrives with {with}"),
-    };
     for number in row.from..=row.to {
-        let _ = writeln!(text, "| {}-{number:02} | {} | {} |", row.prefix, row.what, standing(number));
+        let id = format!("{}-{number:02}", row.prefix);
+        let _ = writeln!(text, "| {id} | {} | {} |", row.what, row.standing.text(&id));
     }
 }
 
@@ -127,26 +184,73 @@ mod tests {
         assert_eq!(unique.len(), all.len(), "an id stands for two cases");
     }
 
-    #[test]
-    fn the_catalogue_names_cases_that_exist_and_each_id_once() {
+    /// The ids that the catalogue has; what goes beyond them is our own.
+    const IDS: &[(&str, std::ops::RangeInclusive<u32>)] = &[
+        ("LE", 1..=34),
+        ("LD", 1..=8),
+        ("LR", 1..=16),
+        ("SH", 1..=22),
+        ("SH", 30..=38),
+        ("CC", 1..=17),
+        ("CP", 1..=31),
+        ("EP", 1..=25),
+        ("JR", 1..=19),
+        ("HA", 1..=14),
+        ("BL", 1..=6),
+        ("X", 1..=40),
+    ];
+
+    fn assert_proved(what: &str, by: &[&str]) {
         let known: BTreeSet<String> = cases().iter().map(Case::id).collect();
+        for proof in by {
+            let Some((file, name)) = proof.split_once("::") else {
+                assert!(known.contains(*proof), "{what}: {proof} is no case");
+                continue;
+            };
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+            let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{what}: {file}: {error}"));
+            assert!(source.contains(&format!("fn {name}()")), "{what}: there is no test {name} in {file}");
+        }
+    }
+
+    #[test]
+    fn the_catalogue_has_every_id_once_and_names_what_exists() {
         let mut seen = BTreeSet::new();
         for row in CATALOGUE {
             for number in row.from..=row.to {
-                assert!(seen.insert((row.prefix, number)), "{}-{number} stands twice", row.prefix);
-            }
-            if let Standing::Own = row.standing {
-                for number in row.from..=row.to {
-                    let id = format!("{}-{number:02}", row.prefix);
-                    assert!(known.contains(&id), "{id} is no case");
+                let id = format!("{}-{number:02}", row.prefix);
+                assert!(seen.insert((row.prefix, number)), "{id} stands twice");
+                match row.standing {
+                    Standing::Own => assert_proved(&id, &[&id]),
+                    standing => assert_proved(&id, standing.by()),
                 }
             }
-            if let Standing::Covered(by) | Standing::Partly(by, _) | Standing::Instead(_, by) = row.standing {
-                by.iter().for_each(|id| assert!(known.contains(*id), "{id} is no case"));
+        }
+        for (prefix, numbers) in IDS {
+            for number in numbers.clone() {
+                assert!(seen.contains(&(*prefix, number)), "{prefix}-{number:02} is missing");
             }
         }
-        let count = |prefix: &str| seen.iter().filter(|(of, _)| *of == prefix).count();
-        let counts = ["LE", "LD", "LR", "SH", "CC", "CP", "EP", "JR", "HA", "BL", "X"].map(count);
-        assert_eq!(counts, [34, 14, 16, 31, 17, 31, 25, 19, 14, 6, 41], "ids per group of the catalogue");
+    }
+
+    #[test]
+    fn every_case_of_the_services_stands_in_the_catalogue() {
+        let text: String = document().split("## The catalogue").skip(1).collect();
+        for case in cases().iter().filter(|case| case.level == Level::Services) {
+            assert!(text.contains(&format!("| {} |", case.id())), "{} has no row", case.id());
+        }
+    }
+
+    #[test]
+    fn lines_and_known_bugs_name_what_exists() {
+        for (tests, about, standing) in LINES {
+            assert!(!matches!(standing, Standing::Own), "{tests} has no id of its own");
+            assert_proved(&format!("{tests}: {about}"), standing.by());
+        }
+        let mut seen = BTreeSet::new();
+        for Bug { key, by, because, .. } in BUGS {
+            assert!(seen.insert(key) && !because.is_empty() && !by.is_empty(), "{key}");
+            assert_proved(key, by);
+        }
     }
 }

@@ -1,5 +1,5 @@
 use crate::Capability::{
-    self, CountWaiters, Expire, FreeOnDrop, Freeze, LinearizableReads, Revoke, SlowAnswers, Tamper,
+    self, CountWaiters, Expire, FreeOnDrop, Freeze, LinearizableReads, Restart, Revoke, SlowAnswers, Tamper,
 };
 use crate::registry::Level;
 
@@ -25,6 +25,12 @@ const RESOLUTION_FILE: &str = "ha-embedded/tests/resolution.rs";
 
 const fn embedded(module: &'static str, file: &'static str, level: Level) -> Place {
     Place { module, file, level, can: EMBEDDED, because: WHY_EMBEDDED }
+}
+
+const fn custom(module: &'static str, file: &'static str, level: Level) -> Place {
+    let can = &[Expire, Revoke, Freeze, Tamper, Restart, CountWaiters, LinearizableReads, FreeOnDrop];
+    let because = "a renewal is counted in memory and answered in the same step, so no answer can be slow";
+    Place { module, file, level, can, because }
 }
 
 const fn remote(module: &'static str, file: &'static str, level: Level) -> Place {
@@ -70,6 +76,9 @@ pub const PLACES: &[Place] = &[
     remote("conformance::remote", "ha-testkit/tests/services.rs", Level::Services),
     embedded("resolution::embedded", RESOLUTION_FILE, Level::Resolution),
     embedded("resolution::embedded_chroot", RESOLUTION_FILE, Level::Resolution),
+    custom("conformance::redb", "examples/custom-backend/tests/conformance.rs", Level::Backend),
+    custom("resolution::redb", "examples/custom-backend/tests/resolution.rs", Level::Resolution),
+    custom("conformance::redb", "examples/custom-backend/tests/services.rs", Level::Services),
     remote("resolution::remote", "ha-testkit/tests/resolution.rs", Level::Resolution),
     consul("conformance::consul", "ha-consul/tests/conformance.rs", Level::Backend),
     consul("conformance::consul", "ha-consul/tests/services.rs", Level::Services),

@@ -1,4 +1,5 @@
-//! A backend between the library and the store that goes wrong on purpose.
+//! What stands between the library and its stores and goes wrong on purpose: [`Faulty`] before a backend,
+//! [`FaultyStates`] before a state storage.
 //!
 //! A [`Plan`] says which calls go wrong and how; [`Faulty`] carries it out. The same plan and, for
 //! [`Plan::seeded`], the same seed give the same faults in the same order of calls.
@@ -23,6 +24,10 @@
 mod faulty;
 mod plan;
 mod session;
+mod state_plan;
+mod states;
 
 pub use faulty::Faulty;
 pub use plan::{Call, Delivered, Fault, Plan};
+pub use state_plan::{StateCall, StateFault, StatePlan};
+pub use states::FaultyStates;

@@ -18,7 +18,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::contender::{Contending, Recorder, Told};
 use super::{Deployment, Line};
-use crate::faults::{Faulty, Plan};
+use crate::faults::{Faulty, FaultyStates, Plan, StatePlan};
 use crate::fixture::{Fixture, key, latch, prefix, won};
 
 /// Where the suite's cluster lies, by the defaults of [`ServicesOptions`].
@@ -30,7 +30,6 @@ pub struct Cluster {
     fixture: Fixture,
     deployment: Arc<dyn Deployment>,
     states: Arc<InMemory>,
-    storage: StateStorage,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -52,9 +51,7 @@ pub(super) type Everything = (Vec<(String, Bytes, u64)>, Vec<(String, Bytes)>);
 impl Cluster {
     pub(super) fn new(deployment: Arc<dyn Deployment>) -> Self {
         let fixture = Fixture::new(deployment.store());
-        let states = Arc::new(InMemory::new());
-        let storage = StateStorage::over(Arc::<InMemory>::clone(&states), "memory:///", fixture.seam().clone());
-        Self { fixture, deployment, states, storage }
+        Self { fixture, deployment, states: Arc::new(InMemory::new()) }
     }
 
     /// How the services of the suite are set up.
@@ -72,8 +69,16 @@ impl Cluster {
         let plan = Plan::none();
         let faulty = Faulty::new(self.connect().await, self.seam().clone(), plan.clone());
         let line = Line::new(Arc::new(faulty), self.seam().clone());
-        let services = self.deployment.start(Arc::new(line.clone()), self.storage.clone(), options);
-        Process { services: services.expect("services"), line, plan, c: self.clone() }
+        let states = StatePlan::none();
+        let services = self.deployment.start(Arc::new(line.clone()), self.storage(&states), options);
+        Process { services: services.expect("services"), line, plan, states, c: self.clone() }
+    }
+
+    /// The state storage that all processes share, as one sees it for which things go wrong as planned.
+    pub(super) fn storage(&self, plan: &StatePlan) -> StateStorage {
+        let states: Arc<InMemory> = Arc::clone(&self.states);
+        let faulty = FaultyStates::new(states, self.seam().clone(), plan.clone());
+        StateStorage::over(Arc::new(faulty), "memory:///", self.seam().clone())
     }
 
     /// One more process that leads. Nobody else may lead or contend.
@@ -222,6 +227,8 @@ pub struct Process {
     pub(super) services: HaServices,
     pub(super) line: Line,
     pub(super) plan: Plan,
+    /// What goes wrong between this process and the state storage.
+    pub(super) states: StatePlan,
     c: Cluster,
 }
 

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use ha_core::backend::{Expect, Name};
+use ha_core::blob::{BlobKey, BlobStore};
 use ha_core::checkpoint::CheckpointIdCounter;
 use ha_core::election::Leadership;
+use ha_core::job_result::{JobResult, JobResultStore};
 use ha_core::record::Body;
+use ha_core::state::chunks_of;
 use ha_core::{Error, ErrorKind, HighAvailabilityServices, JobStatus, application_prefix};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -30,6 +33,8 @@ struct Work {
     plans: Plans,
     counter: Arc<dyn CheckpointIdCounter>,
     checkpoints: Checkpoints,
+    results: Arc<dyn JobResultStore>,
+    blobs: Arc<dyn BlobStore>,
 }
 
 /// Every call that changes something.
@@ -45,10 +50,15 @@ enum Change {
     EndCounter,
     AddCheckpoint,
     EndCheckpoints,
+    CreateResult,
+    CleanResult,
+    PutBlob,
+    DeleteBlob,
+    DeleteBlobs,
     Guarded,
 }
 
-const ALL: [Change; 11] = [
+const ALL: [Change; 16] = [
     Change::Publish,
     Change::PutPlan,
     Change::NewPlan,
@@ -60,7 +70,15 @@ const ALL: [Change; 11] = [
     Change::Guarded,
     Change::EndCounter,
     Change::EndCheckpoints,
+    Change::CreateResult,
+    Change::CleanResult,
+    Change::PutBlob,
+    Change::DeleteBlob,
+    Change::DeleteBlobs,
 ];
+
+/// What the blob of a leader at work holds.
+const BLOB: &str = "a library";
 
 impl Work {
     /// Everything set up under that leadership, with something stored of each kind.
@@ -69,7 +87,8 @@ impl Work {
         let counter = leadership.checkpoint_recovery_factory().create_checkpoint_id_counter(&job("job"));
         counter.start().await.unwrap();
         let checkpoints = recovered(&leadership, 1).await;
-        let work = Self { leadership: Arc::new(leadership), plans, counter, checkpoints };
+        let (results, blobs) = (leadership.job_result_store(), leadership.blob_store());
+        let work = Self { leadership: Arc::new(leadership), plans, counter, checkpoints, results, blobs };
         work.leadership.publish("here:1").await.unwrap();
         if content(&work.plans, "job").await.is_none() {
             work.plans.put_execution_plan(&plan("job", "graph")).await.unwrap();
@@ -77,6 +96,12 @@ impl Work {
         let id = work.counter.get_and_increment().await.unwrap();
         add(&work.checkpoints, checkpoint(id)).await.unwrap();
         work.checkpoints.discards_settled().await;
+        if !work.results.has_job_result_entry(&job("over")).await.unwrap() {
+            work.results.create_dirty_result(&JobResult::new(job("over"), JobStatus::Failed)).await.unwrap();
+        }
+        if work.blobs.get(&job("job"), &BlobKey::of(BLOB.as_bytes())).await.is_err() {
+            work.blobs.put(&job("job"), chunks_of(BLOB.into())).await.unwrap();
+        }
         work
     }
 
@@ -92,6 +117,13 @@ impl Work {
             Change::EndCounter => self.counter.shutdown(JobStatus::Finished).await,
             Change::AddCheckpoint => add(&self.checkpoints, checkpoint(900)).await.map(drop),
             Change::EndCheckpoints => self.checkpoints.shutdown(JobStatus::Finished).await,
+            Change::CreateResult => {
+                self.results.create_dirty_result(&JobResult::new(job("late"), JobStatus::Finished)).await
+            }
+            Change::CleanResult => self.results.mark_result_as_clean(&job("over")).await,
+            Change::PutBlob => self.blobs.put(&job("job"), chunks_of("late".into())).await.map(drop),
+            Change::DeleteBlob => self.blobs.delete(&job("job"), &BlobKey::of(BLOB.as_bytes())).await,
+            Change::DeleteBlobs => self.blobs.delete_all(&job("job")).await,
             Change::Guarded => {
                 let key = application_prefix().key(&Name::new("note")?);
                 self.leadership.guarded(|draft| draft.put(key, Expect::Absent, &Note("late".into()))).await.map(drop)
@@ -120,6 +152,8 @@ async fn cleared(c: &Cluster, successor: &Process, new: Work) {
     new.plans.global_cleanup(&job("job")).await.unwrap();
     new.counter.shutdown(JobStatus::Finished).await.unwrap();
     new.checkpoints.shutdown(JobStatus::Finished).await.unwrap();
+    new.results.mark_result_as_clean(&job("over")).await.unwrap();
+    new.blobs.delete_all(&job("job")).await.unwrap();
     for orphan in c.states().await {
         // State of a request that is still on its way stays; nobody can tell that it is in vain.
         c.spoil(&orphan, None).await;
@@ -161,7 +195,7 @@ pub async fn x_02_frozen_between_check_and_write_it_changes_nothing(c: Cluster) 
         assert_deposed(&format!("{change:?}"), c.in_time("the frozen call ends", frozen).await);
         assert_eq!(c.everything().await.0, before, "{change:?}: the successor's entries");
         assert_eq!(content(&new.plans, "job").await.as_deref(), Some("graph"));
-        c.until_states(2).await;
+        c.until_states(3).await;
         drop((process, old));
         cleared(&c, &successor, new).await;
     }

@@ -140,8 +140,10 @@ macro_rules! services_cases {
                 "After a definite failure to replace the old state stays.";
             states::sh_32_a_replacement_without_leadership_is_fenced []
                 "A replacement without leadership is fenced.";
-            states::sh_37_removing_is_idempotent_over_state_that_is_gone []
-                "Removing is idempotent over state that is gone.";
+            storage::sh_37_removing_is_idempotent_over_state_that_is_gone_or_stays []
+                "Removing is idempotent over state that is gone or stays.";
+            storage::sh_38_removing_all_is_idempotent_over_state_that_stays []
+                "Removing all is idempotent over state that stays.";
             counter::cc_01_the_first_id_is_one []
                 "The first id is one.";
             counter::cc_02_ids_come_one_after_another []
@@ -202,6 +204,8 @@ macro_rules! services_cases {
                 "More than the quota is recovered and trimmed by the next add.";
             checkpoints::cp_22_an_old_leader_discards_nothing_that_the_new_one_recovered []
                 "An old leader discards nothing that the new one recovered.";
+            storage::cp_23_a_backlog_of_deletions_pauses_adding_until_it_is_gone []
+                "A backlog of deletions pauses adding until it is gone.";
             checkpoints::cp_24_the_name_is_the_id_in_nineteen_digits []
                 "The name is the id in nineteen digits.";
             checkpoints::cp_27_a_store_without_leadership_reads_and_adds_nothing []
@@ -254,6 +258,56 @@ macro_rules! services_cases {
                 "The successor removes what the old leader still has.";
             plans::ep_25_names_and_keys_belong_together []
                 "Names and keys belong together.";
+            job_results::jr_01_a_job_with_a_dirty_result_gets_no_other []
+                "A job with a dirty result gets no other.";
+            job_results::jr_02_a_job_with_a_clean_result_gets_no_other []
+                "A job with a clean result gets no other.";
+            job_results::jr_03_what_is_clean_can_be_marked_again []
+                "What is clean can be marked again.";
+            job_results::jr_04_a_job_without_a_result_cannot_be_marked []
+                "A job without a result cannot be marked.";
+            job_results::jr_05_a_dirty_result_is_there_and_dirty []
+                "A dirty result is there and dirty.";
+            job_results::jr_06_a_clean_result_is_there_and_clean []
+                "A clean result is there and clean.";
+            job_results::jr_07_without_a_result_nothing_is_there []
+                "Without a result nothing is there.";
+            job_results::jr_08_without_dirty_results_none_are_listed []
+                "Without dirty results none are listed.";
+            job_results::jr_09_dirty_results_are_listed_whole_to_the_next_leader []
+                "Dirty results are listed whole to the next leader.";
+            job_results::jr_10_clean_results_are_not_listed_as_dirty []
+                "Clean results are not listed as dirty.";
+            job_results::jr_11_a_result_stands_in_the_place_of_its_cluster []
+                "A result stands in the place of its cluster.";
+            job_results::jr_12_what_is_no_result_is_reported_and_hides_no_other [Tamper]
+                "What is no result is reported and hides no other.";
+            job_results::jr_13_nothing_has_to_be_set_up_before_the_first_result []
+                "Nothing has to be set up before the first result.";
+            job_results::jr_14_a_result_is_there_when_its_creation_returns []
+                "A result is there when its creation returns.";
+            job_results::jr_15_clean_follows_dirty_in_one_step []
+                "Clean follows dirty in one step.";
+            job_results::jr_16_marking_again_leaves_the_bytes_as_they_are []
+                "Marking again leaves the bytes as they are.";
+            job_results::jr_17_where_clean_results_are_removed_nothing_is_left []
+                "Where clean results are removed nothing is left.";
+            job_results::jr_18_a_result_says_its_format_and_a_newer_one_is_refused [Tamper]
+                "A result says its format and a newer one is refused.";
+            job_results::jr_19_every_field_comes_back []
+                "Every field comes back.";
+            blobs::bl_01_a_blob_is_there_only_when_its_content_is_stored []
+                "A blob is there only when its content is stored.";
+            blobs::bl_02_the_next_leader_has_the_blobs_and_removes_them_all []
+                "The next leader has the blobs and removes them all.";
+            blobs::bl_03_content_that_was_changed_is_never_handed_over_whole []
+                "Content that was changed is never handed over whole.";
+            blobs::bl_04_the_same_content_put_at_once_is_one_blob []
+                "The same content put at once is one blob.";
+            blobs::bl_05_deleting_what_is_not_there_is_fine []
+                "Deleting what is not there is fine.";
+            blobs::bl_06_deleting_all_of_a_job_touches_no_other []
+                "Deleting all of a job touches no other.";
             deposed::x_01_a_frozen_leader_changes_nothing_after_a_take_over []
                 "Every call of a leader that does not know that it is over is refused, and its successor's data stays as it was, byte for byte.";
             deposed::x_02_frozen_between_check_and_write_it_changes_nothing []
@@ -280,6 +334,8 @@ macro_rules! services_cases {
                 "A hundred contenders cost little.";
             trouble::x_21_what_is_too_large_is_refused_before_anything_is_written []
                 "What is too large is refused before anything is written.";
+            storage::x_22_a_full_disk_fails_the_call_and_leaves_what_was_there []
+                "A full disk fails the call and leaves what was there.";
             trouble::x_25_names_that_are_paths_are_refused_and_clusters_are_apart []
                 "Names that are paths are refused and clusters are apart.";
             trouble::x_26_ids_are_unique_over_leaders_and_lost_answers []
@@ -294,12 +350,22 @@ macro_rules! services_cases {
                 "Two processes with one name are two.";
             trouble::x_32_an_old_version_does_not_replace_a_plan_that_was_made_anew []
                 "An old version does not replace a plan that was made anew.";
+            result_races::x_33_of_results_there_is_one_after_races_crashes_and_lost_leaderships []
+                "Of results there is one after races crashes and lost leaderships.";
+            blobs::x_34_a_blob_is_whole_or_not_there_whatever_happens_to_it []
+                "A blob is whole or not there whatever happens to it.";
             endings::x_35_closing_or_dropping_at_any_point_leaves_nothing []
                 "Closing or dropping at any point leaves nothing.";
+            formats::x_37_two_versions_share_a_cluster_until_its_format_is_raised []
+                "Two versions of the library take turns on one cluster, each reading what the other wrote, until a leader raises its format; after that the older one takes no part, and changes nothing.";
+            told::x_38_each_transition_is_told_once_with_its_term []
+                "Each transition is told once with its term.";
             retrieval::x_40_a_retrieval_never_goes_back []
                 "A retrieval never goes back.";
             endings::x_41_dropped_calls_leave_the_rules_intact []
                 "Dropped calls leave the rules intact.";
+            storage::x_42_a_state_storage_that_hangs_holds_up_nothing_else []
+                "A state storage that hangs holds up nothing else.";
         }
     };
 }

@@ -7,7 +7,11 @@ mod contender;
 mod factory;
 mod line;
 mod list;
+mod telling;
 
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod blobs;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod checkpoints;
@@ -28,16 +32,31 @@ pub mod election;
 pub mod endings;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod formats;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod information;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod job_results;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod plans;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod result_races;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod retrieval;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod states;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod storage;
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
+pub mod told;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used, reason = "bodies of tests; what each claims stands in the list, once")]
 pub mod trouble;

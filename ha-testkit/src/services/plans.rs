@@ -20,7 +20,7 @@ impl Listener {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn hears(&self, c: &Cluster, what: &str) {
+    pub(super) async fn hears(&self, c: &Cluster, what: &str) {
         c.eventually(&format!("the listener hears {what}"), || async { self.told().iter().any(|told| told == what) })
             .await;
     }

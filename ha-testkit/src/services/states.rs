@@ -7,7 +7,7 @@ use ha_core::election::Leadership;
 use ha_core::plan::{DefaultExecutionPlanStore, ExecutionPlanStore};
 
 use super::cluster::{assert_kind, job};
-use super::plans::{Listener, Plans, content, key, plan, started};
+use super::plans::{Listener, Plans, content, plan, started};
 use super::{Cluster, Process};
 use crate::faults::{Call, Fault};
 
@@ -99,18 +99,4 @@ pub async fn sh_32_a_replacement_without_leadership_is_fenced(c: Cluster) {
     assert_kind(ErrorKind::Fenced, old.put_execution_plan(&plan("a", "late")).await);
     c.eventually("its new state is deleted", || async { c.states().await == states }).await;
     assert_eq!(content(&new, "a").await.unwrap(), "old");
-}
-
-pub async fn sh_37_removing_is_idempotent_over_state_that_is_gone(c: Cluster) {
-    let (_one, leadership) = c.leader("one").await;
-    let (store, _) = started(&leadership).await;
-    store.put_execution_plan(&plan("a", "graph")).await.unwrap();
-    for state in c.states().await {
-        c.spoil(&state, None).await;
-    }
-    assert_kind(ErrorKind::StateMissing, store.recover_execution_plan(&job("a")).await);
-    for _ in 0..2 {
-        store.global_cleanup(&job("a")).await.unwrap();
-        assert_eq!(c.entry(&key("a")).await, None);
-    }
 }

@@ -27,7 +27,9 @@ fn spoken(file: &File) -> Vec<Finding> {
 
 fn is_source(file: &File, folder: &str) -> bool {
     let below = file.path.strip_prefix(folder).and_then(|path| path.strip_prefix('/'));
-    file.is_rust() && below.is_some_and(|path| !path.split('/').any(|part| part == "tests" || part == "benches"))
+    // Standalone services live beside a backend and are services all the same: they reach it as all others do.
+    let exempt = |part| matches!(part, "tests" | "benches" | "standalone");
+    file.is_rust() && below.is_some_and(|path| !path.split('/').any(exempt))
 }
 
 /// Code only: a comment may say which known implementation taught us a lesson.
@@ -69,6 +71,7 @@ mod tests {
             ("ha-x/tests/a.rs", "// job"),
             ("ha-x/benches/a.rs", "// job"),
             ("ha-x/src/a/tests/b.rs", "// job"),
+            ("ha-x/src/standalone/services.rs", "// job"),
             ("ha-x/README.md", "job"),
             ("ha-core/src/lib.rs", "struct JobId;"),
             ("ha-xy/src/lib.rs", "struct JobId;"),

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,6 +13,7 @@ use crate::backend::Session;
 use crate::election::machine::{Effect, Event, Machine, State};
 use crate::election::sessions::SharedSession;
 use crate::election::{Grant, LossReason};
+use crate::formats::Standing;
 use crate::retrieval::follower::Follower;
 use crate::{Error, ErrorKind};
 
@@ -21,9 +22,11 @@ const AFTER_PANIC: Duration = Duration::from_millis(500);
 
 /// Waits for what the state of the machine asks for, and does at once what its effects say.
 pub(super) struct Runner {
-    elector: Arc<Elector>,
+    pub(super) elector: Arc<Elector>,
     machine: Machine,
     session: Option<Arc<SharedSession>>,
+    /// The cluster's format as it was read under the term that was won last.
+    pub(super) standing: Mutex<Standing>,
     follower: Arc<Follower>,
     wish: watch::Receiver<Wish>,
     carried_out: Wish,
@@ -34,7 +37,8 @@ impl Runner {
         let wish = elector.wish.subscribe();
         let carried_out = Wish { resignations: *elector.resigned.borrow(), ..Wish::default() };
         let machine = Machine::new(elector.parts.handicap);
-        Self { elector, machine, session: None, follower, wish, carried_out }
+        let standing = Mutex::new(Standing::ABSENT);
+        Self { elector, machine, session: None, standing, follower, wish, carried_out }
     }
 
     /// Runs, and begins anew after a panic below: contenders that registered once must not be left
@@ -65,8 +69,13 @@ impl Runner {
                 _ => {}
             }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
+            let was_idle = self.machine.state == State::Idle;
             for effect in self.machine.step(event) {
                 self.apply(effect);
+            }
+            if was_idle && self.machine.state != State::Idle {
+                let label = self.elector.parts.sessions.options().label.as_str();
+                tracing::info!(latch = %self.elector.latch, label, "campaign");
             }
             let settled = !matches!(self.machine.state, State::Releasing | State::Leading(_));
             if settled && *self.elector.resigned.borrow() < self.carried_out.resignations {
@@ -124,7 +133,10 @@ impl Runner {
         match self.machine.state.clone() {
             State::Idle => std::future::pending().await,
             State::Opening => {
-                let open = self.elector.parts.sessions.for_latch(&self.elector.latch);
+                let open = async {
+                    self.look_at_format().await?;
+                    self.elector.parts.sessions.for_latch(&self.elector.latch).await
+                };
                 match self.bounded("open session", ErrorKind::Unavailable, open).await {
                     Ok(session) => {
                         self.session = Some(session);
@@ -142,7 +154,7 @@ impl Runner {
                 let attempt = session.try_acquire(&self.elector.latch, holder, None);
                 tokio::select! {
                     biased;
-                    result = self.bounded("acquire", ErrorKind::Indeterminate, attempt) => Event::Attempted(result),
+                    event = self.admitted(self.bounded("acquire", ErrorKind::Indeterminate, attempt)) => event,
                     why = self.session_over() => Event::Lost(why),
                 }
             }
@@ -187,7 +199,7 @@ impl Runner {
     }
 
     /// A call of a backend that does not answer is given up after one silence time-out.
-    async fn bounded<T>(
+    pub(super) async fn bounded<T>(
         &self,
         operation: &'static str,
         kind: ErrorKind,
@@ -267,14 +279,13 @@ impl Runner {
             Effect::Grant(term) => {
                 let Some(session) = &self.session else { return };
                 let session: Arc<dyn Session> = Arc::<SharedSession>::clone(session);
-                let grant = Grant::hold(self.elector.seam(), session, self.elector.latch.clone(), term);
+                let (seam, latch) = (self.elector.seam(), self.elector.latch.clone());
+                let session_id = self.elector.parts.session_id.unwrap_or_else(|| seam.uuid());
+                let grant = Grant::hold_as(session_id, seam, session, latch, term, self.basis());
                 tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
                 self.elector.current.send_replace(Some(grant));
             }
-            Effect::Revoke(why) => {
-                tracing::info!(latch = %self.elector.latch, reason = %why, "leadership over");
-                self.elector.revoke(why);
-            }
+            Effect::Revoke(why) => self.elector.revoke(why),
             Effect::DropSession => self.leave_session(),
             Effect::Report(error) => {
                 tracing::warn!(latch = %self.elector.latch, ?error, "the election cannot go on as it is");

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     watches: Watches,
     profile: Profile,
     sessions: Mutex<Vec<Weak<Living>>>,
+    /// The greatest epoch of any latch that this process has seen.
+    pub(crate) epochs: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -58,8 +60,8 @@ impl Consul {
         let profile = profile(&http).await?;
         let watches = Watches::new(Http::new(&settings)?, seam.clone(), settings.blocking_wait);
         let renewals = Http::new(&settings)?;
-        let (sessions, closed) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Self(Arc::new(Inner { settings, seam, http, renewals, watches, profile, sessions, closed })))
+        let (sessions, epochs, closed) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self(Arc::new(Inner { settings, seam, http, renewals, watches, profile, sessions, epochs, closed })))
     }
 
     fn open(&self, operation: &'static str) -> Result<&Inner, Error> {

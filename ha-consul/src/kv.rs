@@ -1,5 +1,8 @@
 //! Reading, and sending transactions.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use ha_core::Error;
 use ha_core::backend::{Entry, Key, Latch, Mark, Prefix, Revision, Snapshot, Term};
 
@@ -19,25 +22,27 @@ pub(crate) struct LatchState {
 impl LatchState {
     /// The term that the latch is held under.
     pub(crate) fn held(&self) -> Option<Term> {
-        held(self.latch.as_ref()?, self.stored_epoch())
+        held(self.latch.as_ref()?, self.epoch.as_ref())
     }
 
-    pub(crate) fn stored_epoch(&self) -> Option<u64> {
-        self.epoch.as_ref().and_then(|pair| layout::epoch_of(&pair.bytes().ok()?))
+    /// The greatest epoch that stands here.
+    pub(crate) fn epoch(&self) -> u64 {
+        let stored = self.epoch.as_ref().map_or(0, |pair| layout::epoch_of(pair, pair.modify_index));
+        stored.max(self.held().map_or(0, |term| term.epoch))
     }
 
-    /// The epoch of whoever takes the latch next.
-    ///
-    /// Consul's index is the backend's own growing number. An epoch is never greater than the index of the
-    /// write that raised it, so that also where the stored one was removed the next is greater than all.
-    pub(crate) fn next_epoch(&self) -> u64 {
-        self.stored_epoch().map_or(0, |stored| stored.saturating_add(1)).max(self.index.saturating_add(1))
+    /// What is stored as the epoch by whoever takes the latch next: more than all that is known, here and
+    /// to this process. `None`: there is no greater one.
+    pub(crate) fn next_epoch(&self, known: u64) -> Option<u64> {
+        self.epoch().max(self.index).max(known).checked_add(1)
     }
 }
 
-fn held(latch: &Pair, epoch: Option<u64>) -> Option<Term> {
-    let native = Native { session: latch.holder()?.to_owned(), index: latch.modify_index };
-    Some(native.term(epoch?))
+/// The term that the latch is held under. It and its epoch were written at once, so under one index.
+fn held(latch: &Pair, epoch: Option<&Pair>) -> Option<Term> {
+    let index = latch.modify_index;
+    let native = Native { session: latch.holder()?.to_owned(), index };
+    Some(native.term(epoch.map_or(index, |pair| layout::epoch_of(pair, index))))
 }
 
 /// Reads a latch and its epoch as they stand together.
@@ -90,32 +95,38 @@ pub(crate) async fn list(http: &Http, below: &Prefix) -> Result<Snapshot, Error>
     let failed = |failure: Failure| failure.of_read("list", below);
     let answer = http.send(&Request::get(format!("kv/{below}?recurse&consistent"))).await.map_err(failed)?;
     let snapshot = snapshot(answer).map_err(failed)?;
-    if snapshot.entries.is_empty() && !below.as_str().is_empty() {
-        // Consul leaves out of a list what may not be read, without a word. A single key is refused openly.
-        let probe = http.send(&Request::get(format!("kv/{below}access"))).await.map_err(failed)?;
-        if probe.status != 404 {
-            probe.ok().map_err(failed)?;
-        }
+    if snapshot.entries.is_empty() {
+        prove_access(http, below).await.map_err(failed)?;
     }
     Ok(snapshot)
+}
+
+/// Tells a place that is empty from one that may not be read. Consul leaves out of a list what may not be read,
+/// without a word; a single key is refused openly.
+pub(crate) async fn prove_access(http: &Http, below: &Prefix) -> Result<(), Failure> {
+    if below.as_str().is_empty() {
+        return Ok(());
+    }
+    let probe = http.send(&Request::get(format!("kv/{below}access"))).await?;
+    if probe.status == 404 { Ok(()) } else { probe.ok().map(drop) }
 }
 
 /// The entries of an answer to a list, in the order of their keys.
 pub(crate) fn snapshot(answer: Answer) -> Result<Snapshot, Failure> {
     let mark = Mark::from_native(answer.index.unwrap_or(0).max(1));
     let pairs = pairs(answer)?;
-    let epochs: std::collections::BTreeMap<Prefix, u64> = pairs
+    let epochs: BTreeMap<Prefix, &Pair> = pairs
         .iter()
         .filter_map(|pair| {
             let key = layout::key_at(&pair.key).filter(|key| key.last() == "epoch")?;
-            Some((key.home(), layout::epoch_of(&pair.bytes().ok()?)?))
+            Some((key.home(), pair))
         })
         .collect();
     let mut entries = Vec::with_capacity(pairs.len());
     for pair in &pairs {
         let Some(key) = layout::key_at(&pair.key) else { continue };
-        let epoch = (key.last() == "latch").then(|| epochs.get(&key.home()).copied()).flatten();
-        let held = epoch.and_then(|epoch| held(pair, Some(epoch)));
+        let is_latch = key.last() == "latch";
+        let held = is_latch.then(|| held(pair, epochs.get(&key.home()).copied())).flatten();
         entries.push(entry(key, pair, held)?);
     }
     entries.sort_by(|one, other| one.key.cmp(&other.key));
@@ -132,7 +143,12 @@ fn pairs(answer: Answer) -> Result<Vec<Pair>, Failure> {
 }
 
 fn entry(key: Key, pair: &Pair, held: Option<Term>) -> Result<Entry, Failure> {
-    Ok(Entry { key, value: pair.bytes()?, revision: Revision::from_native(pair.modify_index), held })
+    let value = match key.last() {
+        // As its readers mean it, not as it is stored.
+        "epoch" => Bytes::from(layout::epoch_of(pair, pair.modify_index).to_string()),
+        _ => pair.bytes()?,
+    };
+    Ok(Entry { key, value, revision: Revision::from_native(pair.modify_index), held })
 }
 
 /// What became of a transaction.
@@ -146,7 +162,9 @@ pub(crate) enum Sent {
 
 /// Sends a transaction, once.
 pub(crate) async fn transact(http: &Http, operations: &[Operation]) -> Result<Sent, Failure> {
-    let answer = http.send(&Request::put("txn").body(encode(operations)?)).await?;
+    // One that only checks changes nothing, and Consul does not put it into its log: unless it is told to
+    // make sure, a leader that was deposed without knowing may still answer it.
+    let answer = http.send(&Request::put("txn?consistent").body(encode(operations)?)).await?;
     match answer.status {
         200 => {
             let results = answer.json::<Transaction>()?.results.unwrap_or_default();

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use ha_core::backend::{Key, Latch, Term};
 
+use crate::wire::Pair;
+
 /// What follows the key of a latch in Consul. It is what Consul's own `consul lock` appends to the
 /// prefix that it is given, so `consul lock <root>/<cluster>/leader/latch …` and this library exclude
 /// each other.
@@ -49,10 +51,17 @@ impl Native {
     }
 }
 
-/// The epoch as it is stored beside a latch: a decimal number. What cannot be read counts as none; the
-/// next term then begins above Consul's own index, which is greater than any epoch before.
-pub(crate) fn epoch_of(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.trim().parse().ok()
+/// The epoch of what was written under that index: the greater of the index and the number that is stored
+/// beside the latch.
+///
+/// Consul's index is the backend's own growing number. It goes on where everything else goes back, when a
+/// snapshot is restored or the key is removed, so it is what makes epochs grow. But a writer knows it
+/// only afterwards. What it stores is a floor, a number that is at most the index of its own write, unless an
+/// operator raised it to go on from the epochs of another store. What cannot be read counts as no floor.
+pub(crate) fn epoch_of(floor: &Pair, index: u64) -> u64 {
+    let text = floor.bytes().unwrap_or_default();
+    let stored = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+    stored.unwrap_or(0).max(index)
 }
 
 /// Where the keys of a latch stand: the latch itself, and its epoch.

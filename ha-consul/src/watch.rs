@@ -17,6 +17,9 @@ const TOUCHED_MAX: usize = 4096;
 /// The first pause after a failed request; it doubles up to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The first pause after answers that brought nothing new, and the last.
+const VAIN_MIN: Duration = Duration::from_millis(1);
+const VAIN_MAX: Duration = Duration::from_millis(100);
 /// What Consul adds to a wait at random is up to a sixteenth; what is silent for longer is dead.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -169,15 +172,16 @@ struct Following {
 
 impl Following {
     async fn run(self) {
-        let (mut last, mut failures) = (None, 0_u32);
+        let (mut last, mut failures, mut in_vain) = (None, 0_u32, 0_u32);
         loop {
             match self.next(last).await {
                 Ok((snapshot, bytes)) => {
                     failures = 0;
                     last = Some(snapshot.mark.native());
-                    self.show(snapshot);
-                    if bytes > SMALL {
-                        self.seam.sleep(pause_after(bytes)).await;
+                    in_vain = if self.show(snapshot) { 0 } else { in_vain.saturating_add(1) };
+                    let pause = pause_after(bytes, in_vain);
+                    if !pause.is_zero() {
+                        self.seam.sleep(pause).await;
                     }
                 }
                 Err(failure) => {
@@ -211,7 +215,11 @@ impl Following {
             let request = Request::get(format!("kv/{prefix}?recurse&consistent"));
             let answer = self.http.send(&request).await?;
             let bytes = answer.body.len();
-            return Ok((kv::snapshot(answer)?, bytes));
+            let snapshot = kv::snapshot(answer)?;
+            if snapshot.entries.is_empty() {
+                kv::prove_access(&self.http, prefix).await?;
+            }
+            return Ok((snapshot, bytes));
         };
         let wait = self.wait;
         let path = format!("kv/{prefix}?recurse&index={index}&wait={}ms", wait.as_millis());
@@ -224,10 +232,22 @@ impl Following {
             return Err(Failure::new(FailureKind::NotDone, why));
         }
         let bytes = answer.body.len();
-        Ok((kv::snapshot(answer)?, bytes))
+        let snapshot = kv::snapshot(answer)?;
+        // Race: the token may have lost its permission, which looks as if all had been removed.
+        // Closed by: an empty place is proved before anybody hears of it.
+        // Cost if missed: a leader that is taken for gone.
+        if snapshot.entries.is_empty() && !self.is_shown_empty() {
+            kv::prove_access(&self.http, prefix).await?;
+        }
+        Ok((snapshot, bytes))
     }
 
-    fn show(&self, snapshot: Snapshot) {
+    fn is_shown_empty(&self) -> bool {
+        matches!(&*self.sender.borrow(), Seen::All { snapshot, .. } if snapshot.entries.is_empty())
+    }
+
+    /// Says whether it is news.
+    fn show(&self, snapshot: Snapshot) -> bool {
         let index = snapshot.mark.native();
         self.sender.send_if_modified(|seen| {
             let (since, touched, modified) = match seen {
@@ -247,14 +267,18 @@ impl Following {
             let (since, touched) = if forget { (index, Arc::default()) } else { (since, touched) };
             *seen = Seen::All { snapshot: Arc::new(snapshot), since, touched };
             modified
-        });
+        })
     }
 }
 
-fn pause_after(bytes: usize) -> Duration {
+/// The pause after an answer of that size. `in_vain`: how many in a row brought nothing new, as below an empty place
+/// while others write elsewhere, or from something that answers at once whatever it is asked.
+fn pause_after(bytes: usize, in_vain: u32) -> Duration {
     // A place that is larger than this machine's numbers is not read.
     let micros = u64::try_from(bytes.saturating_mul(1_000_000) / PACE).unwrap_or(u64::MAX);
-    Duration::from_micros(micros).min(PAUSE_MAX)
+    let pace = if bytes > SMALL { Duration::from_micros(micros).min(PAUSE_MAX) } else { Duration::ZERO };
+    let vain = if in_vain > 1 { VAIN_MIN.saturating_mul(1 << in_vain.min(16)).min(VAIN_MAX) } else { Duration::ZERO };
+    pace.max(vain)
 }
 
 /// The keys that one has and the other has not, or has otherwise.

@@ -132,6 +132,11 @@ impl Http {
         Err(last.unwrap_or_else(|| Failure::new(FailureKind::NotDone, "no agent is configured")))
     }
 
+    /// How many agents there are.
+    pub(crate) fn agents(&self) -> usize {
+        self.0.agents.len()
+    }
+
     /// Which agent is asked first at the moment.
     pub(crate) fn current(&self) -> usize {
         self.0.current.load(Ordering::Relaxed)

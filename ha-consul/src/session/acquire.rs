@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -48,14 +49,16 @@ impl Taken {
             if let Some(decided) = self.decide(living, latch, &state, over)? {
                 return Ok(decided);
             }
-            let epoch = state.next_epoch();
+            let epoch = next_epoch(living, latch, &state)?;
             // Noted before it is sent: the future may be dropped, and the request arrive all the same.
-            self.attempts().insert(latch.key().clone(), Attempt::Sent(epoch));
+            let before = self.attempts().insert(latch.key().clone(), Attempt::Sent(epoch));
             let operations = operations(living, latch, &state, holder, epoch);
             let sent = kv::transact(http, &operations).await.map_err(|failure| failure.of_write("acquire", latch))?;
             match sent {
                 Sent::Applied(pairs) => return self.won(living, latch, epoch, &pairs),
                 Sent::Refused(refused) => {
+                    // This one certainly was not applied. What became of one before it may still be unknown.
+                    self.put_back(latch, before);
                     let says = |text: &str| refused.iter().any(|(_, why)| why.contains(text));
                     if says("invalid session") {
                         living.cell.end(Ended::Revoked);
@@ -70,6 +73,14 @@ impl Taken {
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "acquire").at(latch).because("others were faster each time; try again"))
+    }
+
+    fn put_back(&self, latch: &Latch, before: Option<Attempt>) {
+        let mut attempts = self.attempts();
+        match before {
+            Some(before) => drop(attempts.insert(latch.key().clone(), before)),
+            None => drop(attempts.remove(latch.key())),
+        }
     }
 
     /// What is decided by what stands there; `None` if the latch can be tried for.
@@ -99,9 +110,7 @@ impl Taken {
             // Race: the attempt may have been applied, and lost since.
             // Closed by: it would have raised the epoch.
             // Cost if missed: a session that takes a latch twice.
-            (Some(Attempt::Sent(epoch)), _) if state.stored_epoch().is_some_and(|stored| stored >= epoch) => {
-                Err(lost())
-            }
+            (Some(Attempt::Sent(epoch)), _) if state.epoch() >= epoch => Err(lost()),
             (_, Some(held)) if over != Some(&held) => {
                 let value = state.latch.as_ref().map(Pair::bytes).transpose();
                 let value = value.map_err(|failure| failure.of_read("acquire", latch))?.unwrap_or_default();
@@ -120,10 +129,25 @@ impl Taken {
                 .at(latch)
                 .because("Consul applied the transaction and does not say what it wrote; attempt again"));
         };
+        let epoch = epoch.max(index);
+        living.inner.epochs.fetch_max(epoch, Ordering::AcqRel);
         let term = Native { session: living.id().to_owned(), index }.term(epoch);
         self.attempts().insert(latch.key().clone(), Attempt::Won(term.clone()));
         Ok(Acquire::Won(term))
     }
+}
+
+/// What to store as the epoch.
+///
+/// This process also counts on from what it has seen itself. Where all of Consul's data were lost, its index
+/// begins anew, and nothing but those who were there knows of earlier epochs.
+fn next_epoch(living: &Living, latch: &Latch, state: &LatchState) -> Result<u64, Error> {
+    let known = living.inner.epochs.fetch_max(state.epoch(), Ordering::AcqRel);
+    state.next_epoch(known).ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "acquire")
+            .at(latch.epoch_key())
+            .because("the stored epoch is the greatest number there is; store the last true one")
+    })
 }
 
 /// Takes the latch and raises its epoch, in one step. Where a session still stands in it (whose term is

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_core::backend::{Ended, SessionOptions};
-use ha_core::seam::{Deadline, Moment, Seam, Task};
+use ha_core::seam::{Deadline, Moment, Task};
 use ha_core::{Error, ErrorKind};
 
 use super::cell::Cell;
@@ -46,10 +46,8 @@ impl Living {
             return Err(Error::new(ErrorKind::Invalid, "open session").because(why));
         }
         let settings = &inner.settings.liveness;
-        let agent = inner.http.current();
         let name = format!("ha-{}", inner.seam.uuid());
-        let at_registration = inner.seam.now();
-        let check = if settings.agent_check { register(&inner.http, agent, &name, options).await? } else { None };
+        let (agent, at_registration, check) = place(&inner, &name, options).await?;
         let ttl = settings.session_ttl.unwrap_or(match check {
             Some(_) => silence.max(SESSION_TTL_MIN),
             None => silence,
@@ -59,19 +57,15 @@ impl Living {
             checks.push("serfHealth".into());
         }
         let request = session_request(settings, ttl, options, checks)?;
-        match create(&inner, agent, &request, at_registration + silence).await {
-            Ok((id, sent)) => {
-                let cell = Cell::new(check.as_ref().map(|_| at_registration + silence), sent + ttl);
-                Ok(Arc::new(Self { cell, id, agent, check, silence, ttl, inner }))
-            }
-            Err(failure) => {
-                if let Some(check) = &check {
-                    // Consul forgets it by itself if this fails.
-                    let _ = inner.http.send_to_agent(agent, &deregistration(check)).await;
-                }
-                Err(failure.of_read("open session", &options.label))
-            }
-        }
+        // Until the session is there, whoever drops the future or fails leaves no check behind.
+        let mut unused = Unused { inner: &inner, agent, check };
+        let with_check = unused.check.is_some().then_some(agent);
+        let created = create(&inner, with_check, &request, at_registration + silence).await;
+        let (id, sent) = created.map_err(|failure| failure.of_read("open session", &options.label))?;
+        let check = unused.check.take();
+        drop(unused);
+        let cell = Cell::new(check.as_ref().map(|_| at_registration + silence), sent + ttl);
+        Ok(Arc::new(Self { cell, id, agent, check, silence, ttl, inner }))
     }
 
     pub(super) fn id(&self) -> &str {
@@ -102,10 +96,12 @@ impl Living {
             pause = regular;
             let sent = self.inner.seam.now();
             match http.send(&request).await.and_then(|answer| answer.ok()) {
-                Ok(_) => self.cell.session_lives_until(sent + self.ttl),
+                Ok(_) => self.cell.session_lives_until(sent + self.ttl, self.inner.seam.now()),
                 Err(failure) if failure.kind == FailureKind::NoSession => {
                     tracing::info!(session = self.id, "Consul knows this session no more");
-                    return self.cell.end(Ended::Revoked);
+                    self.cell.end(Ended::Revoked);
+                    // The check that stands for it, and what a leader that was not up to date yet denied.
+                    return self.destroy().await;
                 }
                 Err(failure) => {
                     self.trace(&failure);
@@ -127,7 +123,7 @@ impl Living {
             pause = regular;
             let sent = self.inner.seam.now();
             match http.send_to_agent(self.agent, &request).await.and_then(|answer| answer.ok()) {
-                Ok(_) => self.cell.check_passes_until(sent + self.silence),
+                Ok(_) => self.cell.check_passes_until(sent + self.silence, self.inner.seam.now()),
                 Err(failure) => {
                     self.trace(&failure);
                     pause = soon;
@@ -144,7 +140,7 @@ impl Living {
             if until.is_past(seam.now()) {
                 tracing::warn!(session = self.id, "no renewal was acknowledged in time; the session is over");
                 self.cell.end(Ended::Expired);
-                return destroy(&self.inner.renewals, seam, self.agent, &self.id, self.check.as_deref()).await;
+                return self.destroy().await;
             }
             seam.sleep_until(until.moment()).await;
         }
@@ -173,17 +169,55 @@ impl Living {
         }
         self.cell.end(Ended::Closed);
         let living = Arc::clone(self);
-        let telling = async move {
-            let inner = &living.inner;
-            destroy(&inner.renewals, &inner.seam, living.agent, &living.id, living.check.as_deref()).await;
-        };
-        self.inner.seam.spawn_critical(telling).detach();
+        self.inner.seam.spawn_critical(async move { living.destroy().await }).detach();
+    }
+
+    /// Tells Consul that the session is over, a few times.
+    async fn destroy(&self) {
+        let (http, seam) = (&self.inner.renewals, &self.inner.seam);
+        for attempt in 0..DESTROY_TRIES {
+            let request = Request::put(format!("session/destroy/{}", self.id));
+            if http.send(&request).await.and_then(|answer| answer.ok()).is_ok() {
+                break;
+            }
+            seam.sleep(seam.jittered(DESTROY_PAUSE * 2_u32.pow(attempt))).await;
+        }
+        if let Some(check) = &self.check {
+            // Consul forgets it by itself if this fails.
+            let _ = http.send_to_agent(self.agent, &deregistration(check)).await;
+        }
     }
 }
 
 /// The pause between two renewals, and the one after a renewal that failed.
 fn pauses(period: Duration) -> (Duration, Duration) {
     (period / RENEWALS, period / (RENEWALS * 8))
+}
+
+/// Chooses the agent that stands for this process: the one that answers now, else the next that does. Also says when
+/// the check was asked for, and the check.
+async fn place(
+    inner: &Inner,
+    name: &str,
+    options: &SessionOptions,
+) -> Result<(usize, Moment, Option<String>), Error> {
+    let (http, first) = (&inner.http, inner.http.current());
+    let mut turn = 0;
+    loop {
+        let (agent, now) = (first + turn, inner.seam.now());
+        if !inner.settings.liveness.agent_check {
+            return Ok((agent, now, None));
+        }
+        match register(http, agent, name, options).await {
+            Ok(check) => return Ok((agent, now, check)),
+            Err(error) => {
+                turn += 1;
+                if turn >= http.agents() || error.kind() != ErrorKind::Unavailable {
+                    return Err(error);
+                }
+            }
+        }
+    }
 }
 
 /// Registers the process's sign of life with the agent; `None` if the agent does not let us.
@@ -235,13 +269,17 @@ fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(value).map_err(|error| Error::new(ErrorKind::Invalid, "open session").caused_by(error))
 }
 
-/// Creates the session; also says when the request that made it was sent.
-async fn create(inner: &Inner, agent: usize, body: &[u8], until: Moment) -> Result<(String, Moment), Failure> {
+/// Creates the session, at the agent that has its check; also says when the request that made it was sent.
+async fn create(inner: &Inner, agent: Option<usize>, body: &[u8], until: Moment) -> Result<(String, Moment), Failure> {
     let seam = &inner.seam;
     loop {
         let sent = seam.now();
         let request = Request::put("session/create").body(body.to_vec());
-        let failure = match inner.http.send_to_agent(agent, &request).await.and_then(|answer| answer.ok()) {
+        let answer = match agent {
+            Some(agent) => inner.http.send_to_agent(agent, &request).await,
+            None => inner.http.send(&request).await,
+        };
+        let failure = match answer.and_then(|answer| answer.ok()) {
             Ok(answer) => return Ok((answer.json::<SessionId>()?.id, sent)),
             Err(failure) => failure,
         };
@@ -254,16 +292,21 @@ async fn create(inner: &Inner, agent: usize, body: &[u8], until: Moment) -> Resu
     }
 }
 
-async fn destroy(http: &Http, seam: &Seam, agent: usize, id: &str, check: Option<&str>) {
-    for attempt in 0..DESTROY_TRIES {
-        let request = Request::put(format!("session/destroy/{id}"));
-        if http.send(&request).await.and_then(|answer| answer.ok()).is_ok() {
-            break;
-        }
-        seam.sleep(seam.jittered(DESTROY_PAUSE * 2_u32.pow(attempt))).await;
-    }
-    if let Some(check) = check {
-        // Consul forgets it by itself if this fails.
-        let _ = http.send_to_agent(agent, &deregistration(check)).await;
+/// A check that no session stands on yet.
+struct Unused<'a> {
+    inner: &'a Arc<Inner>,
+    agent: usize,
+    check: Option<String>,
+}
+
+impl Drop for Unused<'_> {
+    fn drop(&mut self) {
+        let Some(check) = self.check.take() else { return };
+        let (inner, agent) = (Arc::clone(self.inner), self.agent);
+        let telling = async move {
+            // Consul forgets it by itself if this fails.
+            let _ = inner.renewals.send_to_agent(agent, &deregistration(&check)).await;
+        };
+        self.inner.seam.spawn_critical(telling).detach();
     }
 }

@@ -8,7 +8,7 @@
 //! let mut agent = Agent::start(Seam::system(), Options::server()).await?;
 //! agent.ask("PUT", "/v1/kv/a", b"1").await;
 //! agent.kill();
-//! agent.start_again().await;
+//! agent.restart().await;
 //! assert_eq!(agent.ask("GET", "/v1/kv/a?raw", b"").await.text(), "1");
 //! # Ok(())
 //! # }

@@ -24,6 +24,7 @@ impl Load {
         let mut load = Self { seam, cluster, place, processes: Vec::new() };
         for label in ["one", "other"] {
             let process = spawn(&load.seam, &load.place.member(label, &load.addresses()));
+            process.told("there").await;
             if load.processes.is_empty() {
                 writes(&process, 10).await;
             }

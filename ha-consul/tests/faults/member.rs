@@ -33,6 +33,7 @@ pub(crate) struct Member {
     pub(crate) root: String,
     pub(crate) storage: String,
     pub(crate) token: Option<String>,
+    pub(crate) silence: Duration,
 }
 
 impl Member {
@@ -43,14 +44,14 @@ impl Member {
         settings.connect_timeout = Duration::from_millis(500);
         settings.request_timeout = Duration::from_secs(1);
         settings.blocking_wait = Duration::from_secs(5);
-        settings.liveness.session_ttl = Some(SILENCE);
+        settings.liveness.session_ttl = Some(self.silence);
         settings
     }
 
     pub(crate) async fn services(&self, seam: &Seam) -> HaServices {
         let consul = Consul::connect(self.settings(), seam.clone()).await.unwrap();
         let storage = StateStorage::open(&self.storage, seam.clone()).unwrap();
-        let session = SessionOptions { silence: SILENCE, label: self.label.clone() };
+        let session = SessionOptions { silence: self.silence, label: self.label.clone() };
         let options = ServicesOptions { root: self.root.clone(), session, ..ServicesOptions::default() };
         HaServices::new(Arc::new(consul), storage, &options, seam.clone()).unwrap()
     }
@@ -92,6 +93,7 @@ async fn lead(leadership: &Leadership, label: &str, stage: &Stage) -> Result<(),
 
 async fn play(member: Member, stage: Stage) {
     let services = member.services(stage.seam()).await;
+    stage.tell("there", ());
     loop {
         let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
         // Told at once, also while a write waits for its answer.

@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::member::{Member, acknowledged, checkpoints, spawn};
+use crate::member::{Member, SILENCE, acknowledged, checkpoints, spawn};
 
 /// Ended with the test process, which never drops it: the agent's keeper sees to that.
 static AGENT: OnceCell<Arc<Agent>> = OnceCell::const_new();
@@ -63,7 +63,8 @@ impl Place {
 
     pub(crate) fn member(&self, label: &str, addresses: &[String]) -> Member {
         let storage = url::Url::from_directory_path(self.storage.path()).unwrap().to_string();
-        Member { label: label.into(), addresses: addresses.to_vec(), root: self.root.clone(), storage, token: None }
+        let (label, addresses, root) = (label.into(), addresses.to_vec(), self.root.clone());
+        Member { label, addresses, root, storage, token: None, silence: SILENCE }
     }
 
     pub(crate) fn latch(&self) -> String {

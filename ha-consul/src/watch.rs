@@ -14,6 +14,8 @@ use crate::kv;
 
 /// How many keys of a place are remembered as changed before all count as changed.
 const TOUCHED_MAX: usize = 4096;
+/// How many places are followed for themselves.
+const PLACES_MAX: usize = 64;
 /// The first pause after a failed request; it doubles up to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -72,12 +74,8 @@ impl Watches {
 
     /// Waits until something in the scope may differ from what was seen.
     pub(crate) async fn changed(&self, scope: &Scope, seen: Mark) -> Result<Change, Error> {
-        let place = match scope {
-            Scope::Key(key) => key.home(),
-            Scope::Below(prefix) => prefix.clone(),
-        };
         loop {
-            let mut view = self.follow(&place)?;
+            let mut view = self.follow(scope)?;
             // A failure from before this call says nothing about now; the task tries again by itself.
             let old_failure = match &*view.borrow() {
                 Seen::Failed { number, .. } => Some(*number),
@@ -112,13 +110,18 @@ impl Watches {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn follow(&self, prefix: &Prefix) -> Result<watch::Receiver<Seen>, Error> {
+    fn follow(&self, scope: &Scope) -> Result<watch::Receiver<Seen>, Error> {
+        let home = match scope {
+            Scope::Key(key) => key.home(),
+            Scope::Below(prefix) => prefix.clone(),
+        };
         let mut places = self.places();
         if places.closed {
-            return Err(Error::new(ErrorKind::Closed, "follow").at(prefix).because("this handle was closed"));
+            return Err(Error::new(ErrorKind::Closed, "follow").at(home).because("this handle was closed"));
         }
         // Those that nobody waits for end by themselves, as do those whose runtime went down.
         places.followed.retain(|_, place| !place.task.is_finished() && place.seen.has_changed().is_ok());
+        let prefix = place_of(&home, |prefix| places.followed.contains_key(prefix), places.followed.len());
         let start = || {
             let (sender, seen) = watch::channel(Seen::Nothing);
             let used = Arc::new(Mutex::new(self.seam.now()));
@@ -138,6 +141,26 @@ impl Watches {
     }
 }
 
+/// Which place to follow for somebody who waits below `home`, where so many are followed already: that very one,
+/// unless there are many. Then one further up, so that a thousand latches side by side share one request.
+///
+/// Each request that waits holds a connection, and an agent lets a client have 200.
+fn place_of(home: &Prefix, is_followed: impl Fn(&Prefix) -> bool, followed: usize) -> Prefix {
+    let mut place = home.clone();
+    for _ in 0..followed / PLACES_MAX {
+        if is_followed(&place) {
+            break;
+        }
+        let above = Key::from_stored(place.as_str().trim_end_matches('/')).map(|key| key.home());
+        // Never everything: Consul has other users.
+        match above {
+            Ok(above) if above != Prefix::root() => place = above,
+            _ => break,
+        }
+    }
+    place
+}
+
 /// What differs in the scope from what was seen; `None` if nothing does.
 fn news(scope: &Scope, seen: u64, now: &Snapshot, since: u64, touched: &BTreeMap<Key, u64>) -> Option<Change> {
     let index = now.mark.native();
@@ -148,7 +171,7 @@ fn news(scope: &Scope, seen: u64, now: &Snapshot, since: u64, touched: &BTreeMap
     }
     let entries: Vec<Entry> = match scope {
         Scope::Key(key) => now.entries.iter().filter(|entry| entry.key == *key).cloned().collect(),
-        Scope::Below(_) => now.entries.clone(),
+        Scope::Below(_) => now.entries.iter().filter(|entry| scope.contains(&entry.key)).cloned().collect(),
     };
     let changed = match scope {
         // Of a key that did not change since it is followed, its own revision says when it last did.
@@ -156,7 +179,7 @@ fn news(scope: &Scope, seen: u64, now: &Snapshot, since: u64, touched: &BTreeMap
             let before = entries.first().map_or(since, |entry| entry.revision.native());
             touched.get(key).copied().unwrap_or(before) > seen
         }
-        Scope::Below(_) => seen < since || touched.values().any(|at| *at > seen),
+        Scope::Below(_) => seen < since || touched.iter().any(|(key, at)| *at > seen && scope.contains(key)),
     };
     changed.then(|| Change::Snapshot(Snapshot { entries, mark: now.mark }))
 }
@@ -289,4 +312,28 @@ fn differing(before: &Snapshot, now: &Snapshot) -> Vec<Key> {
     let (before, now) = (of(before), of(now));
     let keys: std::collections::BTreeSet<&Key> = before.keys().chain(now.keys()).collect();
     keys.into_iter().filter(|key| before.get(*key) != now.get(*key)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn many_latches_side_by_side_are_followed_by_one_request() {
+        let mut followed = BTreeSet::new();
+        let mut follow = |home: String| {
+            let home = Prefix::new(home).unwrap();
+            let place = place_of(&home, |prefix| followed.contains(prefix), followed.len());
+            assert!(home.as_str().starts_with(place.as_str()), "{place} does not hold {home}");
+            followed.insert(place);
+            followed.len()
+        };
+        for number in 0..1_000 {
+            assert!(follow(format!("flink/a/latches/{number}")) <= PLACES_MAX + 1);
+        }
+        assert_eq!(follow("flink/a/latches/7".into()), PLACES_MAX + 1, "one that is followed stays what it is");
+        assert_eq!(follow("top".into()), PLACES_MAX + 2, "what has nothing above it is followed for itself");
+    }
 }

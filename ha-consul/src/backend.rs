@@ -1,0 +1,184 @@
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use async_trait::async_trait;
+use ha_core::backend::{
+    Backend, Change, Commit, EarlyEnd, Entry, Key, Mark, Outcome, Prefix, Profile, Scope, Session, SessionOptions,
+    Snapshot,
+};
+use ha_core::seam::Seam;
+use ha_core::{Error, ErrorKind};
+
+use crate::http::{Http, Request};
+use crate::session::{ConsulSession, Living};
+use crate::settings::ConsulSettings;
+use crate::watch::Watches;
+use crate::{commit, kv};
+
+/// Consul's own limits, where the agent does not say others.
+const VALUE_BYTES_MAX: usize = 512 * 1024;
+const TRANSACTION_BYTES_MAX: usize = 512 * 1024;
+const TRANSACTION_OPERATIONS_MAX: usize = 64;
+/// What an operation takes in a transaction's JSON beside its key and value, at most.
+const OPERATION_BYTES: usize = 160;
+
+/// A handle on Consul, as one process has it. Clones are the same handle.
+///
+/// See the [crate](crate) for what it guarantees and what it needs.
+#[derive(Clone)]
+pub struct Consul(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) settings: ConsulSettings,
+    pub(crate) seam: Seam,
+    /// For reads and commits.
+    pub(crate) http: Http,
+    /// For renewals, on a thread of their own: its connections live there.
+    pub(crate) renewals: Http,
+    watches: Watches,
+    profile: Profile,
+    sessions: Mutex<Vec<Weak<Living>>>,
+    /// The greatest epoch of any latch that this process has seen.
+    pub(crate) epochs: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Consul {
+    /// Connects: asks the agent for its limits, and so finds out whether it is there and lets us in.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::Invalid`]: a setting does not fit; the text names it.
+    /// * [`ErrorKind::Unavailable`]: no agent answers, or what answers is no Consul. Try again later.
+    /// * [`ErrorKind::Denied`]: the token is not known.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn connect(settings: ConsulSettings, seam: Seam) -> Result<Self, Error> {
+        settings.validate()?;
+        let http = Http::new(&settings)?;
+        let profile = profile(&http).await?;
+        let watches = Watches::new(Http::new(&settings)?, seam.clone(), settings.blocking_wait);
+        let renewals = Http::new(&settings)?;
+        let (sessions, epochs, closed) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self(Arc::new(Inner { settings, seam, http, renewals, watches, profile, sessions, epochs, closed })))
+    }
+
+    fn open(&self, operation: &'static str) -> Result<&Inner, Error> {
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, operation).because("this handle was closed; connect another"));
+        }
+        Ok(&self.0)
+    }
+}
+
+impl Inner {
+    fn remember(&self, session: &ConsulSession) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|living| living.strong_count() > 0);
+        sessions.push(Arc::downgrade(session.living()));
+    }
+}
+
+/// What this agent takes. It may keep its settings to itself; then Consul's own limits count.
+async fn profile(http: &Http) -> Result<Profile, Error> {
+    let answer = http.send(&Request::get("agent/self")).await.map_err(|f| f.of_read("connect", "agent/self"))?;
+    let limit = |name: &str, otherwise: usize| {
+        let settings: Option<serde_json::Value> = (answer.status == 200).then(|| answer.json().ok()).flatten();
+        let value = settings.as_ref().and_then(|settings| settings.get("DebugConfig")?.get(name)?.as_u64());
+        value.and_then(|value| usize::try_from(value).ok()).filter(|value| *value > 0).unwrap_or(otherwise)
+    };
+    match answer.status {
+        200 if answer.json::<serde_json::Value>().is_ok_and(|value| value.get("Config").is_some()) => {}
+        // Not allowed to see the agent's settings, which is no reason not to work with it.
+        403 if !String::from_utf8_lossy(&answer.body).contains("ACL not found") => {}
+        200 => {
+            let failure = crate::http::Failure::new(
+                crate::http::FailureKind::NotDone,
+                "what answers is no Consul agent; check the address",
+            );
+            return Err(failure.of_read("connect", "agent/self"));
+        }
+        _ => return Err(answer.failure().of_read("connect", "agent/self")),
+    }
+    let value = limit("KVMaxValueSize", VALUE_BYTES_MAX);
+    let body = limit("TxnMaxReqLen", TRANSACTION_BYTES_MAX).max(value);
+    let operations = (TRANSACTION_OPERATIONS_MAX - commit::GUARD_OPERATIONS) / commit::OPERATIONS_EACH;
+    // Values travel as base64, four bytes for three, within the JSON of the transaction.
+    let bytes = body.saturating_sub(TRANSACTION_OPERATIONS_MAX * OPERATION_BYTES + 4096) / 4 * 3;
+    Ok(Profile::new("consul", value.min(bytes), operations, bytes).with_early_ends([
+        EarlyEnd::Evidence,
+        EarlyEnd::Operator,
+        EarlyEnd::Gossip,
+        EarlyEnd::Agent,
+        EarlyEnd::Restore,
+    ]))
+}
+
+#[async_trait]
+impl Backend for Consul {
+    fn profile(&self) -> Profile {
+        self.0.profile.clone()
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        kv::read(&self.open("read")?.http, key).await
+    }
+
+    async fn list(&self, below: &Prefix) -> Result<Snapshot, Error> {
+        kv::list(&self.open("list")?.http, below).await
+    }
+
+    async fn changed(&self, scope: &Scope, seen: &Mark) -> Result<Change, Error> {
+        let inner = self.open("follow")?;
+        if *seen == Mark::UNSEEN {
+            let snapshot = match scope {
+                Scope::Below(prefix) => kv::list(&inner.http, prefix).await?,
+                Scope::Key(key) => {
+                    let mut snapshot = kv::list(&inner.http, &key.home()).await?;
+                    snapshot.entries.retain(|entry| entry.key == *key);
+                    snapshot
+                }
+            };
+            return Ok(Change::Snapshot(snapshot));
+        }
+        inner.watches.changed(scope, *seen).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
+        let inner = self.open("commit")?;
+        commit.validate(&inner.profile)?;
+        commit::commit(&inner.http, &inner.seam, commit).await
+    }
+
+    async fn open_session(&self, options: &SessionOptions) -> Result<Box<dyn Session>, Error> {
+        let inner = self.open("open session")?;
+        let session = ConsulSession::open(Arc::clone(&self.0), options).await?;
+        inner.remember(&session);
+        // Race: the handle may have been closed meanwhile, and does not know this session.
+        // Closed by: whoever comes second, closing or opening, sees the other.
+        // Cost if missed: a session that is renewed behind a closed handle.
+        if inner.closed.load(Ordering::Acquire) {
+            session.close().await?;
+            self.open("open session")?;
+        }
+        Ok(Box::new(session))
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.0.closed.store(true, Ordering::Release);
+        self.0.watches.close();
+        let living: Vec<_> = {
+            let sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            sessions.iter().filter_map(Weak::upgrade).collect()
+        };
+        let closed = futures_util::future::join_all(living.iter().map(|living| living.close())).await;
+        closed.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for Consul {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consul").field("http", &self.0.http).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,15 @@
+//! The Consul backend.
+
+mod address;
+mod backend;
+mod commit;
+mod http;
+mod kv;
+mod layout;
+mod session;
+mod settings;
+mod watch;
+mod wire;
+
+pub use backend::Consul;
+pub use settings::{ConsulSettings, Liveness, Token};

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use ha_core::backend::{
-    Backend, Change, Commit, EarlyEnd, Entry, Key, Mark, Outcome, Prefix, Profile, Scope, Session, SessionOptions,
-    Snapshot,
+    Backend, Change, Commit, EarlyEnd, Entry, KEY_BYTES_MAX, Key, Mark, Outcome, Prefix, Profile, Scope, Session,
+    SessionOptions, Snapshot,
 };
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
@@ -103,7 +103,8 @@ fn profile(limits: Limits) -> Result<Profile, Error> {
     // Values travel as base64, four bytes for three, within the JSON of the transaction.
     let overhead = limits.operations * OPERATION_BYTES + 4096;
     let bytes = limits.transaction_bytes.saturating_sub(overhead) / 4 * 3;
-    let (value, least) = (limits.value_bytes.min(bytes), 4096);
+    // A commit of one value also holds its key.
+    let (value, least) = (limits.value_bytes.min(bytes.saturating_sub(KEY_BYTES_MAX)), 4096);
     if operations == 0 || value < least {
         let why = format!(
             "{limits:?} leaves no room for values of {least} bytes; raise `kv_max_value_size` and \

@@ -47,9 +47,10 @@ impl Failure {
     /// | TLS, by an alert of the agent | no | it ended the handshake, after which alone it would read a request |
     /// | anything later: reset, closed, cut in the middle of the answer, too slow | yes | it may have arrived |
     pub(super) fn of_transport(error: reqwest::Error, address: &str) -> Self {
+        let refused_by_tls = alert_of_handshake(&error);
         let kind = if error.is_builder() {
             FailureKind::Invalid
-        } else if error.is_connect() || alert_of_handshake(&error) {
+        } else if error.is_connect() || refused_by_tls {
             FailureKind::NotDone
         } else {
             FailureKind::Unknown
@@ -57,7 +58,9 @@ impl Failure {
         // The URL holds nothing that the address does not say.
         let error = error.without_url();
         let mut why = format!("no answer from {address}: {}", cause(&error));
-        if address.starts_with("https:") && kind == FailureKind::Unknown && !error.is_timeout() {
+        // The alert can be lost on its way: then the connection just breaks.
+        let breaks = address.starts_with("https:") && kind == FailureKind::Unknown && !error.is_timeout();
+        if refused_by_tls || breaks {
             why.push_str("; does the agent ask for a client certificate?");
         }
         Self { kind, why, source: Some(error) }

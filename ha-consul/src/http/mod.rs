@@ -111,12 +111,18 @@ impl Http {
         self.0.current.load(Ordering::Relaxed)
     }
 
-    /// Sends the request, once, to that agent and no other: checks belong to the agent that has them.
+    /// Sends the request, once, to that agent and no other: checks belong to the agent that has them. If it fails,
+    /// what comes next is asked of another.
     ///
     /// # Cancel safety
     /// After a drop it may have been carried out.
     pub(crate) async fn send_to_agent(&self, agent: usize, request: &Request) -> Result<Answer, Failure> {
-        self.send_to(&self.0.agents[agent % self.0.agents.len()], request).await
+        let index = agent % self.0.agents.len();
+        let result = self.send_to(&self.0.agents[index], request).await;
+        if result.as_ref().map_or(true, Answer::leads_elsewhere) {
+            self.turn_away_from(index);
+        }
+        result
     }
 
     fn turn_away_from(&self, index: usize) {

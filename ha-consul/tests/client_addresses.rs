@@ -1,0 +1,173 @@
+//! Several addresses: which request is asked of the next one, and which never is.
+
+mod answerer;
+
+use std::time::Duration;
+
+use answerer::{Answerer, Refusing, Reply, connect, key, reply, write, written};
+use ha_consul::ConsulSettings;
+use ha_core::ErrorKind;
+use ha_core::backend::{Backend, Outcome, SessionOptions};
+use ha_core::seam::Seam;
+use ha_testkit::run::block_on;
+
+fn settings(addresses: Vec<String>) -> ConsulSettings {
+    ConsulSettings { addresses, request_timeout: Duration::from_secs(30), ..ConsulSettings::default() }
+}
+
+#[test]
+fn an_address_that_refuses_is_passed_over_also_by_a_write() {
+    block_on(async {
+        let seam = Seam::system();
+        let (refusing, there) = (Refusing::new(), Answerer::of(&seam, |_| written()).await);
+        let consul = connect(settings(vec![refusing.address.clone(), there.address()]), &seam).await.unwrap();
+        assert!(matches!(write(&consul, &seam).await, Ok(Outcome::Applied { .. })));
+        assert_eq!(there.asked().len(), 1);
+    });
+}
+
+#[test]
+fn if_all_refuse_the_error_names_each_and_nothing_was_applied() {
+    block_on(async {
+        let seam = Seam::system();
+        let refusing = [Refusing::new(), Refusing::new()];
+        let addresses: Vec<String> = refusing.iter().map(|refusing| refusing.address.clone()).collect();
+        let error = connect(settings(addresses.clone()), &seam).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(addresses.iter().all(|address| error.to_string().contains(address)), "{error}");
+    });
+}
+
+#[test]
+fn a_name_without_an_address_is_an_error_and_is_passed_over() {
+    block_on(async {
+        let seam = Seam::system();
+        let there = Answerer::of(&seam, |_| written()).await;
+        let nowhere = "nowhere.invalid:8500".to_owned();
+        let consul = connect(settings(vec![nowhere.clone(), there.address()]), &seam).await.unwrap();
+        assert!(matches!(write(&consul, &seam).await, Ok(Outcome::Applied { .. })));
+        let error = connect(settings(vec![nowhere]), &seam).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    });
+}
+
+/// What may have been applied by the first agent, which answers so.
+async fn not_sent_again(answer: Reply, within: Duration) {
+    let seam = Seam::system();
+    let shown = format!("{answer:?}");
+    let (first, second) =
+        (Answerer::of(&seam, move |_| answer.clone()).await, Answerer::of(&seam, |_| written()).await);
+    let settings = ConsulSettings { request_timeout: within, ..settings(vec![first.address(), second.address()]) };
+    let consul = connect(settings, &seam).await.unwrap();
+    let error = write(&consul, &seam).await.unwrap_err();
+    assert!(error.may_have_applied(), "{shown}: {error}");
+    assert_eq!((first.asked().len(), second.asked().len()), (1, 0), "{shown}");
+    // What comes next is asked of the other one at once.
+    assert!(matches!(write(&consul, &seam).await, Ok(Outcome::Applied { .. })), "{shown}");
+    assert_eq!((first.asked().len(), second.asked().len()), (1, 1), "{shown}");
+}
+
+#[test]
+fn a_write_that_may_have_been_applied_is_not_sent_to_the_next_address() {
+    let long = Duration::from_secs(30);
+    block_on(not_sent_again(Reply::Close, long));
+    block_on(not_sent_again(reply(500, "leadership lost while committing log"), long));
+    block_on(not_sent_again(Reply::Last(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".to_vec()), long));
+    block_on(not_sent_again(Reply::Silence, Duration::from_millis(500)));
+}
+
+#[test]
+fn a_write_that_was_not_applied_is_told_and_the_next_one_asks_another() {
+    for answer in [reply(500, "No cluster leader"), reply(429, "")] {
+        block_on(async {
+            let seam = Seam::system();
+            let first = Answerer::of(&seam, move |_| answer.clone()).await;
+            let second = Answerer::of(&seam, |_| written()).await;
+            let consul = connect(settings(vec![first.address(), second.address()]), &seam).await.unwrap();
+            let error = write(&consul, &seam).await.unwrap_err();
+            assert_eq!((error.kind(), error.may_have_applied()), (ErrorKind::Unavailable, false), "{error}");
+            assert!(matches!(write(&consul, &seam).await, Ok(Outcome::Applied { .. })));
+            assert_eq!((first.asked().len(), second.asked().len()), (1, 1));
+        });
+    }
+}
+
+#[test]
+fn a_read_is_asked_of_the_next_address_if_the_first_fails() {
+    for answer in [Reply::Close, reply(500, "No cluster leader"), reply(502, "<html>"), reply(429, "")] {
+        block_on(async {
+            let seam = Seam::system();
+            let shown = format!("{answer:?}");
+            let first = Answerer::of(&seam, move |_| answer.clone()).await;
+            let second = Answerer::of(&seam, |_| reply(404, "")).await;
+            let consul = connect(settings(vec![first.address(), second.address()]), &seam).await.unwrap();
+            assert_eq!(consul.read(&key()).await.expect(&shown), None);
+            assert_eq!((first.asked().len(), second.asked().len()), (1, 1), "{shown}");
+            // And stays there.
+            assert_eq!(consul.read(&key()).await.expect(&shown), None);
+            assert_eq!((first.asked().len(), second.asked().len()), (1, 2), "{shown}");
+        });
+    }
+}
+
+#[test]
+fn a_read_that_was_refused_is_not_asked_again() {
+    block_on(async {
+        let seam = Seam::system();
+        let first = Answerer::of(&seam, |_| reply(403, "Permission denied")).await;
+        let second = Answerer::of(&seam, |_| reply(404, "")).await;
+        let consul = connect(settings(vec![first.address(), second.address()]), &seam).await.unwrap();
+        assert_eq!(consul.read(&key()).await.unwrap_err().kind(), ErrorKind::Denied);
+        assert!(second.asked().is_empty());
+    });
+}
+
+#[test]
+fn no_address_is_asked_twice_for_one_read() {
+    block_on(async {
+        let seam = Seam::system();
+        let failing = || Answerer::of(&seam, |_| reply(500, "No cluster leader"));
+        let agents = [failing().await, failing().await, failing().await];
+        let addresses = agents.iter().map(Answerer::address).collect();
+        let consul = connect(settings(addresses), &seam).await.unwrap();
+        let error = consul.read(&key()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(agents.iter().all(|agent| agent.asked().len() == 1));
+    });
+}
+
+#[test]
+fn an_agent_that_says_nothing_holds_up_no_other_purpose() {
+    block_on(async {
+        let seam = Seam::system();
+        // Reads are never answered; a write is.
+        let agent =
+            Answerer::of(&seam, |asked| if asked.line.starts_with("GET") { Reply::Silence } else { written() }).await;
+        let consul = connect(settings(vec![agent.address()]), &seam).await.unwrap();
+        let reading: Vec<_> = (0..50)
+            .map(|_| {
+                let consul = consul.clone();
+                seam.spawn(async move { drop(consul.read(&key()).await) })
+            })
+            .collect();
+        while agent.asked().len() < reading.len() {
+            seam.sleep(Duration::from_millis(5)).await;
+        }
+        let outcome = seam.timeout(Duration::from_secs(20), write(&consul, &seam)).await;
+        assert!(matches!(outcome.expect("an answer while others wait"), Ok(Outcome::Applied { .. })));
+    });
+}
+
+#[test]
+fn a_session_that_the_first_agent_could_not_open_is_opened_by_the_next_one_at_the_next_attempt() {
+    block_on(async {
+        let seam = Seam::system();
+        // Well until it is asked for a session.
+        let first = Answerer::of(&seam, |_| Reply::Close).await;
+        let second = Answerer::of(&seam, |_| reply(200, r#"{"ID":"the-session"}"#)).await;
+        let consul = connect(settings(vec![first.address(), second.address()]), &seam).await.unwrap();
+        let options = SessionOptions::default();
+        assert!(consul.open_session(&options).await.is_err());
+        assert_eq!(consul.open_session(&options).await.unwrap().id(), "the-session");
+    });
+}

@@ -39,6 +39,24 @@ fn if_all_refuse_the_error_names_each_and_nothing_was_applied() {
 }
 
 #[test]
+fn who_connects_is_not_kept_out_by_a_first_agent_that_says_nothing() {
+    block_on(async {
+        let seam = Seam::system();
+        let (silent, closing) =
+            (Answerer::of_all(&seam, |_| Reply::Silence), Answerer::of_all(&seam, |_| Reply::Close));
+        let (silent, closing, there) = (silent.await, closing.await, Answerer::of(&seam, |_| written()).await);
+        let addresses = vec![silent.address(), closing.address(), there.address()];
+        let settings = ConsulSettings { request_timeout: Duration::from_millis(500), ..settings(addresses.clone()) };
+        connect(settings.clone(), &seam).await.unwrap();
+        assert_eq!(silent.all().len(), 1);
+        // Without the one that answers the error names the others, and ends.
+        let settings = ConsulSettings { addresses: addresses[..2].into(), ..settings };
+        let error = connect(settings, &seam).await.unwrap_err().to_string();
+        assert!(addresses[..2].iter().all(|address| error.contains(address)), "{error}");
+    });
+}
+
+#[test]
 fn a_name_without_an_address_is_an_error_and_is_passed_over() {
     block_on(async {
         let seam = Seam::system();

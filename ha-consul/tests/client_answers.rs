@@ -7,7 +7,7 @@ use std::time::Duration;
 use answerer::{Answerer, Reply, as_consul, connect, key, reply, write, written};
 use ha_consul::ConsulSettings;
 use ha_core::ErrorKind;
-use ha_core::backend::{Backend, Outcome};
+use ha_core::backend::{Backend, Outcome, Prefix};
 use ha_core::seam::Seam;
 use ha_testkit::run::block_on;
 
@@ -110,6 +110,22 @@ fn a_refusal_that_tells_of_access_is_no_conflict() {
     for answer in ["", "{}", "<html>", r#"{"Errors":[{}]}"#, r#"{"Errors":7}"#] {
         assert_eq!(block_on(kind(reply(409, answer))), ErrorKind::Indeterminate, "{answer}");
     }
+}
+
+#[test]
+fn an_empty_answer_of_something_else_is_no_empty_place() {
+    block_on(async {
+        let seam = Seam::system();
+        for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"]
+        {
+            let answerer = Answerer::of(&seam, move |_| Reply::Raw(answer.into())).await;
+            let consul = connect(settings(&answerer), &seam).await.unwrap();
+            let error = consul.list(&Prefix::new("place").unwrap()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            let error = consul.read(&key()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        }
+    });
 }
 
 #[test]

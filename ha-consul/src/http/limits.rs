@@ -37,7 +37,7 @@ impl Http {
     /// a commit that is larger than the agent allows is refused by it with nothing applied. The number of
     /// operations differs between versions of Consul, and no agent tells it but by refusing too many of them.
     pub(crate) async fn limits(&self) -> Result<Limits, Failure> {
-        let answer = self.send(&Request::get("agent/self")).await?;
+        let answer = self.ask_itself().await?;
         let sizes = match answer.status {
             200 => {
                 let itself: Itself = answer.json()?;
@@ -50,6 +50,19 @@ impl Http {
             _ => return Err(answer.failure()),
         };
         Ok(Limits { operations: self.operations().await?, ..sizes })
+    }
+
+    /// Asks each agent for itself until one answers. Elsewhere the time that a silent agent takes is the caller's,
+    /// and the next call asks another; but who connects begins at the first agent each time.
+    async fn ask_itself(&self) -> Result<Answer, Failure> {
+        let mut before = None;
+        for _ in self.addresses() {
+            match self.send(&Request::get("agent/self")).await {
+                Err(failure) if failure.took_too_long() => before = Some(failure.after(before)),
+                other => return other.map_err(|failure| failure.after(before)),
+            }
+        }
+        Err(before.unwrap_or_else(|| Failure::new(FailureKind::NotDone, "no agent is configured")))
     }
 
     /// Asks for more reads in one transaction than may be allowed. The agent refuses them before it looks at them.

@@ -19,6 +19,7 @@ use std::time::Duration;
 use ha_core::Error;
 use reqwest::header::HeaderValue;
 
+use crate::address::Address;
 use crate::settings::{ConsulSettings, invalid};
 
 pub(crate) use answer::Answer;
@@ -106,6 +107,10 @@ impl Http {
         Err(before.unwrap_or_else(|| Failure::new(FailureKind::NotDone, "no agent is configured")))
     }
 
+    fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.0.agents.iter().map(|agent| &agent.address)
+    }
+
     /// Which agent is asked first at the moment.
     pub(crate) fn current(&self) -> usize {
         self.0.current.load(Ordering::Relaxed)
@@ -145,7 +150,7 @@ impl Http {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses: Vec<String> = self.0.agents.iter().map(|agent| agent.address.to_string()).collect();
+        let addresses: Vec<String> = self.addresses().map(ToString::to_string).collect();
         f.debug_struct("Http").field("addresses", &addresses).finish_non_exhaustive()
     }
 }

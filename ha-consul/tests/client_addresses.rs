@@ -4,12 +4,13 @@ mod answerer;
 
 use std::time::Duration;
 
-use answerer::{Answerer, Refusing, Reply, connect, key, reply, write, written};
+use answerer::{Answerer, Asked, Refusing, Reply, connect, key, reply, write, written};
 use ha_consul::ConsulSettings;
 use ha_core::ErrorKind;
-use ha_core::backend::{Backend, Outcome, SessionOptions};
+use ha_core::backend::{Backend, Change, Outcome, Prefix, Scope, SessionOptions};
 use ha_core::seam::Seam;
 use ha_testkit::run::block_on;
+use tokio::net::TcpStream;
 
 fn settings(addresses: Vec<String>) -> ConsulSettings {
     ConsulSettings { addresses, request_timeout: Duration::from_secs(30), ..ConsulSettings::default() }
@@ -151,6 +152,53 @@ fn no_address_is_asked_twice_for_one_read() {
         let error = consul.read(&key()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(agents.iter().all(|agent| agent.asked().len() == 1));
+    });
+}
+
+#[test]
+fn a_connection_that_is_not_made_ends_before_the_time_for_requests_does() {
+    block_on(async {
+        let seam = Seam::system();
+        // Nobody takes connections from its queue, which is full: further ones are neither made nor refused.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let address = full.local_addr().unwrap();
+        let connecting = async |_| seam.timeout(Duration::from_millis(200), TcpStream::connect(address)).await;
+        let _queued = futures_util::future::join_all((0..8).map(connecting)).await;
+        let settings = ConsulSettings {
+            connect_timeout: Duration::from_millis(200),
+            request_timeout: Duration::from_secs(60),
+            ..settings(vec![address.to_string()])
+        };
+        let connected = seam.timeout(Duration::from_secs(45), connect(settings, &seam)).await;
+        let error = connected.expect("an end long before that of the request").unwrap_err();
+        assert_eq!((error.kind(), error.may_have_applied()), (ErrorKind::Unavailable, false));
+        assert!(error.to_string().contains("took too long"), "{error}");
+    });
+}
+
+#[test]
+fn a_request_that_waits_on_purpose_has_more_time_than_others() {
+    block_on(async {
+        let seam = Seam::system();
+        let pair = r#"[{"LockIndex":0,"Key":"place/key","Flags":0,"Value":"djE=","CreateIndex":5,"ModifyIndex":9}]"#;
+        let length = pair.len();
+        let head = format!("HTTP/1.1 200 X\r\nX-Consul-Index: 9\r\nContent-Length: {length}\r\n\r\n");
+        let late = Reply::Late(Duration::from_secs(2), format!("{head}{pair}").into());
+        let answers = move |asked: &Asked| if asked.line.contains("index=") { late.clone() } else { reply(404, "") };
+        let agent = Answerer::of(&seam, answers).await;
+        // Shorter than the change takes.
+        let request_timeout = Duration::from_millis(500);
+        let consul =
+            connect(ConsulSettings { request_timeout, ..settings(vec![agent.address()]) }, &seam).await.unwrap();
+        let place = Prefix::new("place").unwrap();
+        let seen = consul.list(&place).await.unwrap().mark;
+        let scope = Scope::Below(place);
+        let change = seam.timeout(Duration::from_secs(60), consul.changed(&scope, &seen)).await;
+        let Change::Snapshot(snapshot) = change.expect("a change").unwrap() else { panic!("no snapshot") };
+        assert_eq!(snapshot.entries.len(), 1);
+        assert_eq!(agent.asked().iter().filter(|asked| asked.line.contains("index=7")).count(), 1);
     });
 }
 

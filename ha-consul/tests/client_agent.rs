@@ -8,6 +8,7 @@ use ha_core::ErrorKind;
 use ha_core::backend::{Backend, Commit, Expect, Key, Outcome, Prefix, SessionOptions};
 use ha_core::seam::Seam;
 use ha_testkit::Missing;
+use ha_testkit::proxy::{Matching, Proxy, Treatment};
 use ha_testkit::run::block_on;
 use ha_testkit::servers::consul::{Agent, Options};
 use serde_json::json;
@@ -147,6 +148,27 @@ fn a_token_that_is_rotated_in_its_file_is_taken_and_one_that_is_deleted_is_told(
         assert!(error.to_string().contains("not known"), "{error}");
         std::fs::write(&file, agent.token(rules).await).unwrap();
         assert!(matches!(put(&consul, &seam, "ha/2", 1).await, Ok(Outcome::Applied { .. })));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_is_sent_once_and_may_have_been_applied() {
+    with_agent(async |seam| {
+        let agent = Agent::start(seam.clone(), Options::developer()).await?;
+        let proxy = Proxy::to(agent.address(), seam.clone()).await;
+        let consul = Consul::connect(ConsulSettings::at(proxy.address()), seam.clone()).await.unwrap();
+        let treatments = [Treatment::LoseAnswer, Treatment::TearAnswer, Treatment::Refuse];
+        for (number, treatment) in treatments.into_iter().enumerate() {
+            let rule = proxy.treat(Matching::path("/v1/txn"), treatment);
+            let key = format!("ha/{number}");
+            let error = put(&consul, &seam, &key, 1).await.unwrap_err();
+            assert!(error.may_have_applied(), "{treatment:?}: {error}");
+            assert_eq!(rule.count(), 1, "{treatment:?}");
+            drop(rule);
+            let is_there = consul.read(&Key::new(&key).unwrap()).await.unwrap().is_some();
+            assert_eq!(is_there, treatment != Treatment::Refuse, "{treatment:?}");
+        }
         Ok(())
     });
 }

@@ -1,6 +1,7 @@
 //! What stands where an agent is expected, and answers what a test wants.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ha_consul::{Consul, ConsulSettings};
 use ha_core::Error;
@@ -39,6 +40,8 @@ pub(crate) enum Reply {
     Close,
     /// Nothing.
     Silence,
+    /// These bytes, so much later.
+    Late(Duration, Vec<u8>),
     /// A success whose body has no end.
     Endless,
 }
@@ -102,11 +105,11 @@ async fn accept(listener: TcpListener, seam: Seam, asked: Arc<Mutex<Vec<Asked>>>
     let mut connections = Vec::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        connections.push(seam.spawn(serve(stream, Arc::clone(&asked), Arc::clone(&answers))));
+        connections.push(seam.spawn(serve(stream, seam.clone(), Arc::clone(&asked), Arc::clone(&answers))));
     }
 }
 
-async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<Asked>>>, answers: Answers) {
+async fn serve(mut stream: TcpStream, seam: Seam, log: Arc<Mutex<Vec<Asked>>>, answers: Answers) {
     let mut bytes = Vec::new();
     while let Some(asked) = read(&mut stream, &mut bytes).await {
         log.lock().unwrap().push(asked.clone());
@@ -122,6 +125,12 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<Asked>>>, answers: Answ
             }
             Reply::Close => return,
             Reply::Silence => std::future::pending().await,
+            Reply::Late(by, answer) => {
+                seam.sleep(by).await;
+                if stream.write_all(&answer).await.is_err() {
+                    return;
+                }
+            }
             Reply::Endless => {
                 let _ = stream
                     .write_all(b"HTTP/1.1 200 OK\r\nX-Consul-Index: 7\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -1,4 +1,5 @@
 //! Several addresses: which request is asked of the next one, and which never is.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod answerer;
 

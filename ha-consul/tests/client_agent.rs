@@ -1,4 +1,5 @@
 //! The client and real agents: their limits, their access control, their socket.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! What the client makes of answers that no healthy agent gives, and of what is no agent.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod answerer;
 

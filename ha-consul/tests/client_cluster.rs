@@ -1,4 +1,5 @@
 //! What a server says of a write while there is no leader, and what became of the write.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! The environment means to this client what it means to Consul's own command line: both are started with the
 //! same variables, and what they do is compared.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod answerer;
 

@@ -1,4 +1,5 @@
 //! TLS to real agents, which ask for a certificate of the client (`verify_incoming`).
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,5 @@
 //! What stands where an agent is expected, and answers what a test wants.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// One request as it came.
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "each test looks at what it needs")]
 pub(crate) struct Asked {
     /// Method and target.
     pub(crate) line: String,
@@ -22,7 +22,6 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    #[allow(dead_code, reason = "each test takes what it needs")]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -30,7 +29,6 @@ impl Asked {
 
 /// What a request is answered with.
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "each test takes what it needs")]
 pub(crate) enum Reply {
     /// These bytes.
     Raw(Vec<u8>),
@@ -80,7 +78,6 @@ impl Answerer {
     }
 
     /// Is an agent for whoever connects, and answers everything else in that way.
-    #[allow(dead_code, reason = "each test takes what it needs")]
     pub(crate) async fn of(seam: &Seam, answers: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         Self::of_all(seam, move |asked| as_consul(asked).unwrap_or_else(|| answers(asked))).await
     }
@@ -90,7 +87,6 @@ impl Answerer {
     }
 
     /// The requests so far, but for those by which a client connects.
-    #[allow(dead_code, reason = "each test takes what it needs")]
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.all().into_iter().filter(|asked| as_consul(asked).is_none()).collect()
     }
@@ -169,7 +165,6 @@ async fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Asked> {
 }
 
 /// A port of loopback that nothing listens on: connections to it are refused as long as this lives.
-#[allow(dead_code, reason = "each test takes what it needs")]
 pub(crate) struct Refusing {
     /// Bound and not listening, so that nobody else gets it.
     _socket: tokio::net::TcpSocket,
@@ -177,7 +172,6 @@ pub(crate) struct Refusing {
 }
 
 impl Refusing {
-    #[allow(dead_code, reason = "each test takes what it needs")]
     pub(crate) fn new() -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -186,24 +180,20 @@ impl Refusing {
     }
 }
 
-#[allow(dead_code, reason = "each test takes what it needs")]
 pub(crate) async fn connect(settings: ConsulSettings, seam: &Seam) -> Result<Consul, Error> {
     Consul::connect(settings, seam.clone()).await
 }
 
-#[allow(dead_code, reason = "each test takes what it needs")]
 pub(crate) fn key() -> Key {
     Key::new("place/key").unwrap()
 }
 
 /// Writes a key that is not there yet.
-#[allow(dead_code, reason = "each test takes what it needs")]
 pub(crate) async fn write(consul: &Consul, seam: &Seam) -> Result<Outcome, Error> {
     consul.commit(&Commit::new(seam.write_id()).put(key(), Expect::Absent, "value".into())).await
 }
 
 /// What Consul answers to that.
-#[allow(dead_code, reason = "each test takes what it needs")]
 pub(crate) fn written() -> Reply {
     reply(200, r#"{"Results":[{"KV":{"Key":"place/key","ModifyIndex":8}}],"Errors":null}"#)
 }

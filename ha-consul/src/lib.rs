@@ -12,4 +12,4 @@ mod watch;
 mod wire;
 
 pub use backend::Consul;
-pub use settings::{ConsulSettings, Liveness, Token};
+pub use settings::{BasicAuth, ConsulSettings, Liveness, Tls, Token};

@@ -119,9 +119,16 @@ impl JobId {
     /// Checks and takes the name.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`].
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch` and `epoch`: under these
+    /// neither the plan nor the result of a job could be stored.
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
-        Name::new(name).map(Self)
+        let job = Self(Name::new(name)?);
+        if layout::job_result(&job).is_reserved() {
+            return Err(Error::new(crate::ErrorKind::Invalid, "job id")
+                .at(&job)
+                .because("this name has a meaning of its own in a key; choose another"));
+        }
+        Ok(job)
     }
 }
 
@@ -137,6 +144,12 @@ pub fn application_prefix() -> Prefix {
 pub(crate) mod layout {
     use super::{ComponentId, JobId, Key, Prefix};
     use crate::backend::{Latch, Name};
+
+    /// Whether something of a cluster stands under that name, directly below its place.
+    pub(crate) fn is_taken(name: &str) -> bool {
+        let places = [leader(), extra_latches(), jobs(), job_results(), execution_plans(), all_blobs(), application()];
+        formats().as_str() == name || places.iter().any(|place| place.as_str().trim_end_matches('/') == name)
+    }
 
     /// The place of records that the application keeps for itself.
     pub(crate) fn application() -> Prefix {

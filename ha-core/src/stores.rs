@@ -46,7 +46,11 @@ impl Stores {
     }
 
     pub(crate) fn job_result_store(&self, writer: Writer) -> Arc<dyn JobResultStore> {
-        Arc::new(DefaultJobResultStore::new(writer, self.job_results))
+        Arc::new(self.default_job_result_store(writer))
+    }
+
+    pub(crate) fn default_job_result_store(&self, writer: Writer) -> DefaultJobResultStore {
+        DefaultJobResultStore::new(writer, self.job_results)
     }
 
     pub(crate) fn blob_store(&self, writer: Writer) -> Arc<dyn BlobStore> {

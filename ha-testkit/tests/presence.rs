@@ -20,6 +20,7 @@ use ha_core::{
     application_prefix,
 };
 use ha_embedded::Embedded;
+use ha_testkit::faults::{Call, Fault, Faulty, Plan};
 use ha_testkit::process::{Process, Stage, role};
 use ha_testkit::remote::{Remote, Server};
 use ha_testkit::run::block_on;
@@ -48,7 +49,13 @@ impl Member {
     }
 
     async fn services_with(&self, presence: PresenceOptions, seam: &Seam) -> HaServices {
+        self.services_through(Plan::none(), presence, seam).await
+    }
+
+    /// Calls to the store may go wrong.
+    async fn services_through(&self, plan: Plan, presence: PresenceOptions, seam: &Seam) -> HaServices {
         let backend = Remote::connect(self.server, &self.label, seam.clone()).await.unwrap();
+        let backend = Faulty::new(Arc::new(backend), seam.clone(), plan);
         let storage = StateStorage::open("memory://", seam.clone()).unwrap();
         let session = SessionOptions { silence: self.silence, label: self.label.clone() };
         let options = ServicesOptions { session, presence, ..ServicesOptions::default() };
@@ -136,6 +143,23 @@ fn starved() {
             stage.seam().sleep(Duration::from_millis(5)).await;
         }
         drop(taken);
+        stage.tell("relieved", leadership.is_valid());
+        std::future::pending().await
+    });
+}
+
+/// Leads, and blocks the whole runtime that the application runs on, until it is relieved.
+#[test]
+fn blocked() {
+    role("blocked", async |member: Member, stage: Stage| {
+        let services = member.services(stage.seam()).await;
+        let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
+        leadership.publish(&member.label).await.unwrap();
+        stage.tell("blocked", services.presence_stats().unwrap().address);
+        let relieved_by = member.relieved_by.as_deref().unwrap();
+        while !relieved_by.exists() {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
         stage.tell("relieved", leadership.is_valid());
         std::future::pending().await
     });
@@ -333,6 +357,34 @@ fn a_leader_without_descriptors_is_silent_and_not_dead() {
 }
 
 #[test]
+fn a_leader_whose_runtime_is_blocked_is_seen_alive_and_keeps_its_leadership() {
+    block_on(async {
+        // Fails if whoever connects is greeted, or the session renewed, by the application's own runtime.
+        let (w, folder) = (World::new(), TempDir::new().unwrap());
+        let relief = folder.path().join("relief");
+        // Not too short for a busy machine: the renewals must get through.
+        let silence = Duration::from_secs(3);
+        let member = Member { relieved_by: Some(relief.clone()), ..w.member("blocked", silence) };
+        let leader = Process::spawn(w.seam.clone(), "blocked", &member);
+        let address: SocketAddr = serde_json::from_value(leader.told("blocked").await.value).unwrap();
+        let standby = w.member("standby", silence).services(&w.seam).await;
+        let waiting = contend(&standby);
+        w.settled(&standby).await;
+        // Strangers that come one after the other, and one by one make the standby come anew, are no reason either.
+        for _ in 0..300 {
+            let stranger = w.in_time("a stranger is let in", tokio::net::TcpStream::connect(address)).await.unwrap();
+            w.in_time("and greeted", stranger.readable()).await.unwrap();
+        }
+        w.seam.sleep(silence + silence / 2).await;
+        assert!(!waiting.is_finished(), "a living leader was replaced");
+        File::create(&relief).unwrap();
+        assert_eq!(leader.told("relieved").await.value, true);
+        assert_eq!((stats(&standby).evidence, stats(&standby).takeovers), (0, 0));
+        waiting.abort();
+    });
+}
+
+#[test]
 fn a_leader_that_resigns_closes_or_is_dropped_is_followed_without_evidence() {
     block_on(async {
         // Fails if the socket closes before the latch is free.
@@ -357,6 +409,48 @@ fn a_leader_that_resigns_closes_or_is_dropped_is_followed_without_evidence() {
         assert!(stats(&leading).address.is_some());
         leading.close().await.unwrap();
         assert_eq!(stats(&leading).address, None);
+    });
+}
+
+#[test]
+fn evidence_that_was_acted_on_is_remembered_also_if_the_latch_is_given_up_at_once() {
+    block_on(async {
+        // Fails if a winner that may not lead after all forgets whom it evicted: it would never find out that it
+        // was wrong, and evict the same living leader again and again.
+        let (w, plan) = (World::new(), Plan::none());
+        let mut leader = Process::spawn(w.seam.clone(), "leader", &w.member("killed", LONG));
+        leader.told("leading").await;
+        let standby = w.member("standby", LONG);
+        let standby = standby.services_through(plan.clone(), PresenceOptions::Automatic, &w.seam).await;
+        let waiting = contend(&standby);
+        w.settled(&standby).await;
+        // Asked before it took part, and again under its own term.
+        plan.next_below(Call::Read, "flink/default/formats", Fault::FailBefore);
+        leader.kill();
+        drop(w.in_time("the standby leads in the end", waiting).await.unwrap());
+        assert_eq!((stats(&standby).evidence, stats(&standby).takeovers), (1, 1));
+    });
+}
+
+#[test]
+fn services_that_were_closed_listen_no_more() {
+    block_on(async {
+        // Fails if an election that is over keeps the socket: a stranger is greeted by a process that takes no part.
+        let w = World::new();
+        let services = w.member("closed", LONG).services(&w.seam).await;
+        let election = services.dispatcher_leader_election().unwrap();
+        let leadership = w.in_time("nobody else is there", election.campaign()).await.unwrap();
+        let address = stats(&services).address.unwrap();
+        drop(tokio::net::TcpStream::connect(address).await.unwrap());
+        services.close().await.unwrap();
+        let refused = async {
+            while tokio::net::TcpStream::connect(address).await.is_ok() {
+                w.seam.sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // With every handle still there.
+        w.in_time("nobody listens any more", refused).await;
+        drop((leadership, election, services));
     });
 }
 

@@ -4,11 +4,12 @@
 mod common;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ha::blob::BlobKey;
+use ha::checkpoint::{CheckpointKind, CompletedCheckpoint, DiscardStateOnly, RecoveryClaimMode};
 use ha::embedded::Embedded;
 use ha::job_result::JobResult;
 use ha::plan::{ExecutionPlan as StoredPlan, ExecutionPlanListener};
@@ -226,6 +227,46 @@ async fn a_leader_that_is_lost_before_its_clean_up_leaves_no_job_to_run() {
     until(&mut events, "another leader", |what| matches!(what, What::Settled { jobs: 0 })).await;
     let status = world.client().status().await.unwrap();
     assert_eq!(status.jobs.iter().map(|view| view.state).collect::<Vec<_>>(), [JobStatus::Finished]);
+}
+
+/// Every file below the folder loses its content.
+fn damage(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { damage(&path) } else { std::fs::write(path, "damaged").unwrap() }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_has_ended_is_known_also_if_nobody_can_clean_up_after_it() {
+    // Fails if a leader shows only the jobs that were cleaned up after: a client that waits is told that there is no
+    // such job, although its result is stored.
+    let mut world = World::new();
+    let (submission, artefact) = world.submission("clicks", 10);
+    {
+        let services = world.services("lost");
+        let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
+        let factory = leadership.checkpoint_recovery_factory();
+        let (claim, discarder) = (RecoveryClaimMode::Claim, Arc::new(DiscardStateOnly));
+        let checkpoints =
+            factory.create_recovered_completed_checkpoint_store(&submission.job, 2, claim, discarder).await.unwrap();
+        let checkpoint = CompletedCheckpoint::new(1, CheckpointKind::Checkpoint, 0, vec![7; 100_000].into());
+        checkpoints.add_checkpoint_and_subsume_oldest_one(checkpoint).await.unwrap();
+        damage(&world.directory.path().join("state"));
+        let result = JobResult::new(submission.job.clone(), JobStatus::Finished)
+            .with_accumulator("submission", submission.id.to_string().into());
+        leadership.job_result_store().create_dirty_result(&result).await.unwrap();
+        services.close().await.unwrap();
+    }
+    let (_first, mut events) = world.start("first");
+    until(&mut events, "why it cannot be cleaned up after", |what| matches!(what, What::Failed(_))).await;
+    let view = common::within_deadline("the end", world.client().ended(&submission.job)).await.unwrap();
+    assert_eq!(view.state, JobStatus::Finished);
+    // The same again is a lost answer, and not a second run.
+    world.client().submit(&submission, &artefact).await.unwrap();
+    let services = world.services("observer");
+    assert!(services.job_result_store().unwrap().has_dirty_job_result_entry(&submission.job).await.unwrap());
+    assert_eq!(services.execution_plan_store().unwrap().job_ids().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -137,6 +137,8 @@ async fn an_engine_refuses_what_no_task_says() {
     let words = [
         json!({"Barrier": {"checkpoint": 1, "windows": {}, "part": part}}),
         json!({"Barrier": {"checkpoint": 1, "windows": windows, "part": null}}),
+        // Nobody has asked for it.
+        json!({"Barrier": {"checkpoint": 1, "windows": {}, "part": null}}),
         json!({"Failed": "the disk is full"}),
         json!("Unheard"),
     ];
@@ -148,6 +150,43 @@ async fn an_engine_refuses_what_no_task_says() {
         .await;
         assert_eq!(error.kind(), ErrorKind::Elsewhere, "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_refuses_a_second_answer_to_one_barrier() {
+    // Fails if answers are counted and not tasks: a snapshot without the windows of one task would be completed.
+    let directory = tempfile::tempdir().unwrap();
+    let mut plan = common::plan(directory.path(), SourceSpec::Generator { seed: 1, events: 50_000_000 });
+    plan.parallelism = 2;
+    let (mut placement, mut tasks) = (Placement::default(), Vec::new());
+    for _task in 0..plan.parallelism {
+        let (here, there) = ends().await;
+        placement.slots.push_back(Slot::Elsewhere(link(here)));
+        tasks.push(there);
+    }
+    let engine = Engine::start_on(placement, plan, None, attempt(7)).await.unwrap();
+    let [twice, silent] = &mut tasks[..] else { panic!("two tasks") };
+    let answers = async {
+        let mut frames = Frames::new(&mut *twice, 1 << 20);
+        while frames.next::<Value>().await.unwrap().unwrap()["word"]["Message"]["Barrier"].is_null() {}
+        let word = json!({"Barrier": {"checkpoint": 1, "windows": {}, "part": null}});
+        for _answer in 0..2 {
+            send(twice, &json!({"attempt": attempt(7), "word": word}), 1 << 20).await.unwrap();
+        }
+    };
+    // It reads, so that nothing is held up by it, and never answers.
+    let mut read = tokio::io::sink();
+    let silence = tokio::io::copy(silent, &mut read);
+    let snapshot = async {
+        tokio::select! {
+            biased;
+            snapshot = engine.trigger(1) => snapshot,
+            _ = silence => unreachable!("the engine keeps the connection"),
+        }
+    };
+    let both = async { tokio::join!(snapshot, answers).0 };
+    let error = common::within_deadline("the engine gives up", both).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Elsewhere, "{error}");
 }
 
 #[tokio::test]

@@ -18,9 +18,11 @@ use stream_processor::cli::Arguments;
 use stream_processor::cluster::Settings;
 use stream_processor::cluster::backends::{Backends, Sharing, Wanted};
 use stream_processor::cluster::client::{Client, Target};
-use stream_processor::cluster::protocol::{ClusterStatus, JobView};
+use stream_processor::cluster::protocol::{Answer, ClusterStatus, JobView, Request};
 use stream_processor::cluster::tcp::Tcp;
 use stream_processor::program;
+use stream_processor::wire::{Frames, send};
+use tokio::net::TcpStream;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -242,4 +244,29 @@ async fn a_job_manager_that_is_asked_to_end_hands_over_at_once_and_succeeds() {
     let (code, said) = ended(&mut cluster.run("status", &[])).await;
     assert_eq!(code, 0);
     assert!(said[0].contains(&address), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_manager_that_was_paused_does_not_answer_for_its_successor() {
+    // Fails if what was asked meanwhile is answered from what it knew before: that there is no such job.
+    let cluster = Cluster::new();
+    let (mut first, address) = cluster.job_manager().await;
+    let seam = cluster.seam.clone();
+    let client = |address: &str| Client {
+        target: Target::Address(address.to_owned()),
+        network: Arc::new(Tcp::new(seam.clone())),
+        seam: seam.clone(),
+        patience: Duration::from_secs(30),
+    };
+    cluster.until(&client(&address), "the first leader", |status| status.leader == address).await;
+    first.stop().await;
+    let (_second, next) = cluster.job_manager().await;
+    cluster.until(&client(&next), "its successor", |status| status.leader == next).await;
+    assert_eq!(ended(&mut cluster.submit("10", &["--job-manager", &next])).await.0, 0);
+    let mut asking = TcpStream::connect(&address).await.unwrap();
+    send(&mut asking, &Request::Job(JobId::new("clicks").unwrap()), 1 << 20).await.unwrap();
+    first.cont();
+    let mut frames = Frames::new(&mut asking, 1 << 20);
+    let answer = cluster.seam.timeout(PATIENCE, frames.next::<Answer>()).await.expect("an answer in time");
+    assert!(matches!(answer, Ok(Some(Answer::NotLeader(_)))), "{answer:?}");
 }

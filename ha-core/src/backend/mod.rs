@@ -64,7 +64,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Nothing is lost by dropping the future.
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error>;
 
-    /// Reads all keys below a place as they stand together at one moment.
+    /// Reads all keys below a place as they stand together at one moment, those of latches included.
     ///
     /// # Errors
     /// As [`Backend::read`]. An answer that is not whole is an error.

@@ -92,7 +92,8 @@ pub enum EarlyEnd {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// The backend itself ends the sessions of a dead process at once.
+    /// The backend itself ends the sessions of a dead process at once; so does a store that lives in
+    /// one process and begins without sessions.
     Own,
     /// The store only hears silence. Processes that find out about one another can spare the waiting; see
     /// [`PresenceOptions`](crate::PresenceOptions).

@@ -9,8 +9,9 @@ use tokio::sync::{Semaphore, watch};
 
 use super::resource::Stored;
 use super::{CleanableResource, CleanupStrategy, Failures, is_final};
+use crate::backend::Revision;
 use crate::election::{Grant, Leadership};
-use crate::job_result::{BrokenJobResult, JobResult, JobResultStore};
+use crate::job_result::{BrokenJobResult, DefaultJobResultStore, JobResult, JobResultStore};
 use crate::seam::{Seam, Task};
 use crate::{Error, ErrorKind, JobId};
 
@@ -20,7 +21,7 @@ const PARALLEL: usize = 8;
 /// How the clean-up after one job ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CleanupEnd {
-    /// Nothing is left of the job, and its result is clean.
+    /// Nothing is left of the job, and its result is clean, or gone. Also if somebody else has seen to it.
     Clean,
     /// It was given up after as many tries as the strategy allows. The result stays dirty: the next leader, or the
     /// next [`ResourceCleaner::clean_up_dirty_results`], tries again.
@@ -67,7 +68,8 @@ pub enum CleanupEnd {
 pub struct ResourceCleaner {
     first: Vec<Arc<dyn CleanableResource>>,
     beside: Vec<Arc<dyn CleanableResource>>,
-    job_results: Arc<dyn JobResultStore>,
+    stored: Stored,
+    job_results: DefaultJobResultStore,
     strategy: CleanupStrategy,
     grant: Grant,
     seam: Seam,
@@ -85,8 +87,9 @@ impl ResourceCleaner {
         let seam = writer.seam().clone();
         Ok(Self {
             first: Vec::new(),
-            beside: vec![Arc::new(Stored { writer, storage: leadership.storage().clone() })],
-            job_results: leadership.job_result_store(),
+            beside: Vec::new(),
+            stored: Stored { writer, storage: leadership.storage().clone() },
+            job_results: leadership.default_job_result_store(),
             strategy,
             grant: leadership.grant().clone(),
             seam,
@@ -109,12 +112,13 @@ impl ResourceCleaner {
         self
     }
 
-    /// Cleans up after a job whose result is stored.
+    /// Cleans up after a job whose result is stored. If it is not dirty, or not there, nothing is removed: somebody
+    /// else was faster, and the job may run again by now.
     ///
     /// # Cancel safety
     /// Dropping the future ends the clean-up: the result stays dirty, and may be cleaned up after again.
     pub async fn clean_up(&self, result: &JobResult) -> CleanupEnd {
-        let mut cleaning = Cleaning { cleaner: self, result, done: Vec::new(), retries: 0 };
+        let mut cleaning = Cleaning { cleaner: self, result, found: None, done: Vec::new(), retries: 0 };
         tokio::select! {
             biased;
             why = self.grant.lost() => {
@@ -215,7 +219,9 @@ impl DirtyCleanup {
 struct Cleaning<'a> {
     cleaner: &'a ResourceCleaner,
     result: &'a JobResult,
-    /// Which resources are gone: `first`, then `beside`.
+    /// The result as the first try has found it.
+    found: Option<JobResult>,
+    /// Which resources are gone: `first`, then `beside`, then our own.
     done: Vec<bool>,
     retries: u32,
 }
@@ -247,8 +253,15 @@ impl Cleaning<'_> {
     async fn attempt(&mut self) -> Result<(), Error> {
         // The semaphore is never closed.
         let _room = self.cleaner.room.acquire().await.ok();
+        // Race: somebody else has finished meanwhile, and the job was submitted again, and may have ended again.
+        // Closed by: looking before each try; what this library stores goes only while the same result stands, and
+        //            exactly that one is marked as clean. Resources of the application's own have no such guard.
+        // Cost if missed: what belongs to a job that runs is removed; or what a later run left is never cleaned up.
+        let job = &self.result.job;
+        let Some(dirty) = self.still_dirty().await? else { return Ok(()) };
         let (first, beside) = (&self.cleaner.first, &self.cleaner.beside);
-        self.done.resize(first.len() + beside.len(), false);
+        let stored = first.len() + beside.len();
+        self.done.resize(stored + 1, false);
         for (number, resource) in first.iter().enumerate() {
             if !self.done[number] {
                 self.take_away(resource).await?;
@@ -256,22 +269,39 @@ impl Cleaning<'_> {
             }
         }
         let numbered = beside.iter().zip(first.len()..).filter(|(_, number)| !self.done[*number]);
-        let taken = numbered.map(async |(resource, number)| (number, self.take_away(resource).await));
+        let taken = join_all(numbered.map(async |(resource, number)| (number, self.take_away(resource).await)));
+        let ours = async {
+            match self.done[stored] {
+                true => Ok(()),
+                false => self.cleaner.stored.global_cleanup(job, dirty).await,
+            }
+        };
+        let (taken, ours) = futures_util::future::join(taken, ours).await;
         let mut failures = Failures::default();
-        for (number, taken) in join_all(taken).await {
+        for (number, taken) in taken.into_iter().chain([(stored, ours)]) {
             self.done[number] = failures.take(taken).is_some();
         }
-        failures.merged()?;
-        match self.cleaner.job_results.mark_result_as_clean(&self.result.job).await {
-            // Somebody else has done so, or an earlier try of ours whose answer was lost.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            marked => marked,
+        match failures.merged() {
+            Ok(()) => self.cleaner.job_results.mark_write_as_clean(job, dirty).await,
+            Err(error) if is_final(&error) => Err(error),
+            // It may have failed because somebody else was faster.
+            Err(error) => match self.still_dirty().await {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) | Err(_) => Err(error),
+            },
         }
+    }
+
+    /// Which write of the result is dirty, if it is the result that the first try has found.
+    async fn still_dirty(&mut self) -> Result<Option<Revision>, Error> {
+        let Some((revision, result)) = self.cleaner.job_results.dirty(&self.result.job).await? else { return Ok(None) };
+        let is_same = *self.found.get_or_insert_with(|| result.clone()) == result;
+        Ok(is_same.then_some(revision))
     }
 
     async fn take_away(&self, resource: &Arc<dyn CleanableResource>) -> Result<(), Error> {
         // Foreign code: its panic must not end the clean-up after other jobs.
-        let taken = AssertUnwindSafe(resource.global_cleanup(self.result)).catch_unwind().await;
+        let taken = AssertUnwindSafe(async { resource.global_cleanup(self.result).await }).catch_unwind().await;
         taken.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::IllegalState, "clean up")
                 .at(&self.result.job)

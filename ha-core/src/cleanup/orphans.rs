@@ -8,6 +8,7 @@ use super::failures::Failures;
 use super::places;
 use crate::backend::{Prefix, ReadGuarantee};
 use crate::election::{Grant, Leadership};
+use crate::formats;
 use crate::names::layout;
 use crate::state::{Candidate, Origin, StateStorage, name_in};
 use crate::writer::Writer;
@@ -23,7 +24,8 @@ pub struct OrphanOptions {
     /// none. Collecting is safe without it. It is for those who may restore an older snapshot of the backend: the
     /// states that its pointers lead to must still be there. Default: zero.
     pub age_min: Duration,
-    /// The most that one run finds in each folder, which bounds its memory. Default: 100,000.
+    /// The most orphans that one run finds in each folder. Its memory also grows with the number of pointers of the
+    /// cluster. Default: 100,000.
     pub orphans_max: usize,
 }
 
@@ -52,7 +54,7 @@ pub struct Orphan {
 pub struct Collected {
     /// The orphans that were deleted.
     pub deleted: Vec<Orphan>,
-    /// Whether there may be more than [`OrphanOptions::orphans_max`]: collect again.
+    /// Whether there are more than [`OrphanOptions::orphans_max`]: collect again.
     pub may_be_more: bool,
 }
 
@@ -128,9 +130,11 @@ impl OrphanCollector {
     /// Nothing was deleted in case of
     /// * [`NotLeader`](ErrorKind::NotLeader), [`Fenced`](ErrorKind::Fenced): the leadership is over.
     /// * [`Corrupt`](ErrorKind::Corrupt), [`NewerFormat`](ErrorKind::NewerFormat): a pointer cannot be read; the
-    ///   text names it. Repair or remove it first.
+    ///   text names it. Repair or remove it first. Or the [cluster's format](crate::formats) is beyond this version.
     /// * [`IllegalState`](ErrorKind::IllegalState): there are states of a later epoch than the present: another
-    ///   store uses the same place. Give the clusters different ids or storages.
+    ///   store uses the same place, or this one was restored to what it was before them. Give clusters different
+    ///   ids or storages. After a restore it is refused until the epochs have passed those; then what the restored
+    ///   pointers do not lead to is collected.
     /// * [`Unsupported`](ErrorKind::Unsupported): the backend's reads may miss what another process has written; or
     ///   the leadership is of a latch of the application's own making.
     /// * [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied): try again.
@@ -183,25 +187,36 @@ impl OrphanCollector {
             (layout::BLOB_STATES, layout::all_blobs()),
         ];
         for (folder, below) in places {
-            let mut latest = 0;
-            let wanted = |tag: &crate::state::Tag| {
-                let ours = tag.latch == own.latch;
-                latest = if ours { tag.epoch.max(latest) } else { latest };
-                ours && tag.epoch < own.epoch
-            };
             // Race: a state gets its pointer after the pointers were listed.
             // Closed by: only states of earlier terms are candidates, and a commit under an earlier term is
             //            refused since ours has begun; so a pointer to one is in the list, or never will be anywhere.
             // Cost if missed: a pointer that leads to nothing, and a job that cannot be recovered.
-            let mut found = self.storage.candidates(folder, most, wanted).await?;
+            let referenced = self.referenced(&below).await?;
+            let (mut latest, mut count) = (0, 0);
+            // Whatever is not to go does not count for the bound: it would be found at each run anew, and what lies
+            // behind it never.
+            let wanted = |one: &Candidate| {
+                let ours = one.tag.latch == own.latch;
+                latest = if ours { one.tag.epoch.max(latest) } else { latest };
+                let orphan = ours
+                    && one.tag.epoch < own.epoch
+                    && one.modified_unix_ms <= old_enough
+                    && !one.is_among(&referenced);
+                count += usize::from(orphan);
+                orphan && count <= most
+            };
+            let mut found = self.storage.candidates(folder, wanted).await?;
             if latest > own.epoch {
                 return Err(self.later_than_ours(grant, latest).await);
             }
-            may_be_more |= found.len() >= most;
-            let referenced = self.referenced(&below).await?;
-            found.retain(|one| !one.is_among(&referenced) && one.modified_unix_ms <= old_enough);
+            may_be_more |= count > most;
             orphans.append(&mut found);
         }
+        // Race: the cluster's format is raised, under this leadership of an independent latch or after ours was over
+        //       without our knowing; then what leads to a state may be of a kind that this version does not look for.
+        // Closed by: looking after the pointers were listed. If this version may still take part, they were all.
+        // Cost if missed: an older process deletes the states of a newer one.
+        formats::read(&**writer.backend(), writer.formats()).await?;
         Ok((orphans, may_be_more))
     }
 
@@ -230,8 +245,8 @@ impl OrphanCollector {
             Err(error) => error,
             Ok(found) if found.as_ref().and_then(|entry| entry.held.as_ref()) == Some(grant.term()) => {
                 refused(ErrorKind::IllegalState).because(format!(
-                    "there is a state of epoch {epoch}, and the present one is {}: another store uses this place; give \
-                     the clusters different ids or storages. Nothing was deleted",
+                    "there is a state of epoch {epoch}, and the present one is {}: another store uses this place (give \
+                     the clusters different ids or storages), or this one was restored. Nothing was deleted",
                     grant.epoch()
                 ))
             }

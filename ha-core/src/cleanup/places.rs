@@ -66,10 +66,23 @@ pub(super) fn state_in(
 }
 
 /// Whether this information is of the leader that holds the latch in the same snapshot.
-pub(super) fn is_of_present_leader(snapshot: &Snapshot, entry: &Entry, latch: &Key) -> bool {
+pub(super) fn is_of_present_leader(snapshot: &Snapshot, entry: &Entry, latch: &Key, formats: Formats) -> bool {
     let held = snapshot.entries.iter().find(|other| other.key == *latch).and_then(|latch| latch.held.as_ref());
-    let published = record::decode::<LeaderInformation>(entry).ok().map(|record| record.epoch);
+    let published = record::decode_within::<LeaderInformation>(entry, formats).ok().map(|record| record.epoch);
     held.is_some() && published == held.map(|term| term.epoch)
+}
+
+/// Whether this is a state that was written for that entry: it lies in the folder of its kind and job. Another's
+/// state, to which a pointer was copied by hand, say, is not for this one's clean-up to delete.
+pub(super) fn is_its_own(entry: &Entry, state: &StateHandle) -> bool {
+    let (folder, job) = match place_of(&entry.key) {
+        Place::Plan(job) => (layout::PLAN_STATES, job),
+        Place::Checkpoint(job) => (layout::CHECKPOINT_STATES, job),
+        Place::Blob(job) => (layout::BLOB_STATES, job),
+        _ => return false,
+    };
+    let mut parts = state.uri.rsplit('/').skip(1);
+    parts.next() == Some(job.as_str()) && parts.next() == Some(folder)
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::failures::{Failures, is_final};
 use super::places::{self, Place};
-use crate::backend::{Entry, KEY_BYTES_MAX, Key, Prefix, Revision};
+use crate::backend::{Entry, Expect, KEY_BYTES_MAX, Key, Prefix, Revision};
 use crate::discard::Discards;
-use crate::formats::Formats;
 use crate::job_result;
 use crate::names::layout;
 use crate::state::{StateHandle, StateStorage};
@@ -44,12 +43,26 @@ pub(super) struct Removal<'a> {
     given_up: BTreeSet<Key>,
     /// States whose pointers are definitely removed.
     doomed: Vec<StateHandle>,
+    /// The result that the removal is for: it goes on only while exactly this write of it stands.
+    result: Option<(Key, Revision)>,
+    /// That write stands no more.
+    superseded: bool,
 }
 
 impl<'a> Removal<'a> {
     /// `writer` is pinned: all is removed under one leadership.
     pub(super) fn new(writer: &'a Writer, extent: Extent<'a>) -> Self {
-        Self { writer, extent, failures: Failures::default(), given_up: BTreeSet::new(), doomed: Vec::new() }
+        let (failures, given_up, doomed) = (Failures::default(), BTreeSet::new(), Vec::new());
+        Self { writer, extent, failures, given_up, doomed, result: None, superseded: false }
+    }
+
+    /// The same, only while that write of the job's result stands.
+    // Race: somebody else, in this process, finishes the clean-up, and the job is submitted again, while this one is
+    //       between two steps.
+    // Closed by: each commit checks the result, in the same atomic step, if a commit of this backend takes as much.
+    // Cost if missed: the plan and the checkpoints of a job that runs are removed.
+    pub(super) fn while_stands(self, result: Key, revision: Revision) -> Self {
+        Self { result: Some((result, revision)), ..self }
     }
 
     /// Takes every step, whatever became of the others, and ends early only with the leadership.
@@ -58,7 +71,7 @@ impl<'a> Removal<'a> {
             self.failures.push(error);
         }
         let mut round = 0;
-        while !self.failures.is_final() {
+        while !self.is_over() {
             let targets = self.find().await;
             if targets.is_empty() {
                 break;
@@ -127,7 +140,10 @@ impl<'a> Removal<'a> {
         for below in [layout::job(job), layout::blobs(job)] {
             entries.extend(self.failures.take(backend.list(&below).await).into_iter().flat_map(|s| s.entries));
         }
-        entries.iter().map(|entry| target(entry, ended, formats)).collect()
+        // A key that looks like a latch's, where there is none, is a foreign program's: no commit may write it, nor any
+        // that also writes others.
+        entries.retain(|entry| !entry.key.is_reserved());
+        entries.iter().filter_map(|entry| self.target(entry, ended)).collect()
     }
 
     async fn find_cluster(&mut self) -> Vec<Target> {
@@ -144,38 +160,90 @@ impl<'a> Removal<'a> {
         let chosen = all.entries.iter().filter_map(|entry| {
             let job = match places::place_of(&entry.key) {
                 Place::Other => return None,
-                Place::LeaderInformation { latch } if places::is_of_present_leader(&all, entry, &latch) => return None,
+                Place::LeaderInformation { latch } if places::is_of_present_leader(&all, entry, &latch, formats) => {
+                    return None;
+                }
                 Place::Plan(job) | Place::Checkpoint(job) | Place::Counter(job) | Place::Blob(job) => Some(job),
                 Place::Strange | Place::LeaderInformation { .. } => None,
             };
-            Some(target(entry, job.and_then(|job| ended.get(job.as_str()).copied()), formats))
+            Some((entry, job.and_then(|job| ended.get(job.as_str()).copied())))
         });
-        chosen.collect()
+        let chosen: Vec<_> = chosen.collect();
+        chosen.into_iter().filter_map(|(entry, ended)| self.target(entry, ended)).collect()
+    }
+
+    /// What to remove of that entry; `None` if it is not for this version to remove.
+    ///
+    /// A pointer that is damaged goes as well: this is the explicit end of what it was for. What it led to is an
+    /// orphan then. One in a newer format is not damaged; a version that knows it removes it with its state.
+    fn target(&mut self, entry: &Entry, ended: Option<JobStatus>) -> Option<Target> {
+        let state = match places::state_in(entry, ended, self.writer.formats()) {
+            Ok(Some((state, goes))) => (goes && places::is_its_own(entry, &state)).then_some(state),
+            Ok(None) => None,
+            Err(error) if error.kind() == ErrorKind::NewerFormat => {
+                if self.given_up.insert(entry.key.clone()) {
+                    let why = "it is of a newer format; it stays: upgrade this process, or let a newer one lead";
+                    self.failures
+                        .push(Error::new(error.kind(), "clean up").at(&entry.key).because(why).caused_by(error));
+                }
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(key = %entry.key, ?error, "removing a pointer that cannot be read; its state is an orphan");
+                None
+            }
+        };
+        Some(Target { key: entry.key.clone(), revision: entry.revision, state })
     }
 
     async fn remove_all(&mut self, mut targets: Vec<Target>, round: u32) {
         let profile = self.writer.backend().profile();
         let fit = (profile.commit_bytes_max / (2 * KEY_BYTES_MAX)).min(self.writer.operations_max());
         // One key that others keep changing must not keep the rest of its commit from being removed.
-        let at_once = (fit.min(REMOVALS_MAX) >> (2 * round).min(16)).max(1);
-        while !targets.is_empty() && !self.failures.is_final() {
+        let fit = fit.saturating_sub(usize::from(self.result.is_some()));
+        let mut at_once = (fit.min(REMOVALS_MAX) >> (2 * round).min(16)).max(1);
+        while !targets.is_empty() && !self.is_over() {
             let rest = targets.split_off(targets.len().min(at_once));
-            let batch = std::mem::replace(&mut targets, rest);
-            if let Err(error) = self.remove(&batch).await {
-                if !is_final(&error) {
-                    self.given_up.extend(batch.into_iter().map(|target| target.key));
+            let mut batch = std::mem::replace(&mut targets, rest);
+            match self.remove(&batch).await {
+                Ok(()) => {}
+                // One of them is not to be written by us, whatever the reason: that must not keep the others.
+                Err(error) if batch.len() > 1 && is_of_one_key(&error) => {
+                    batch.append(&mut targets);
+                    (targets, at_once) = (batch, 1);
                 }
-                self.failures.push(error);
+                Err(error) => {
+                    if !is_final(&error) {
+                        self.given_up.extend(batch.into_iter().map(|target| target.key));
+                    }
+                    self.failures.push(error);
+                }
             }
         }
+    }
+
+    /// Nothing more can, or may, be removed.
+    fn is_over(&self) -> bool {
+        self.superseded || self.failures.is_final()
     }
 
     /// One commit. After a conflict nothing was removed, and the next round looks again.
     async fn remove(&mut self, batch: &[Target]) -> Result<(), Error> {
         let remove = |draft: crate::writer::Draft, target: &Target| draft.remove(target.key.clone(), target.revision);
-        let draft = batch.iter().fold(self.writer.draft()?, remove);
-        if let Committed::Applied(_) = self.writer.commit(draft).await? {
-            self.doomed.extend(batch.iter().filter_map(|target| target.state.clone()));
+        let mut draft = batch.iter().fold(self.writer.draft()?, remove);
+        let has_room = draft.operations() < self.writer.backend().profile().commit_operations_max;
+        if let Some((result, revision)) = self.result.clone().filter(|_| has_room) {
+            draft = draft.check(result, Expect::Revision(revision));
+        }
+        match (self.writer.commit(draft).await?, &self.result) {
+            (Committed::Applied(_), _) => self.doomed.extend(batch.iter().filter_map(|target| target.state.clone())),
+            (Committed::Conflict { key, .. }, Some((result, _))) if key == *result => {
+                self.superseded = true;
+                return Err(Error::new(ErrorKind::Conflict, "clean up")
+                    .at(key)
+                    .because("the result of the job was changed meanwhile; nothing more was removed"));
+            }
+            (Committed::Conflict { .. }, _) => {}
         }
         Ok(())
     }
@@ -192,16 +260,7 @@ impl<'a> Removal<'a> {
     }
 }
 
-/// A pointer that cannot be read goes as well: this is the explicit end of what it was for. What it led to is an
-/// orphan then.
-fn target(entry: &Entry, ended: Option<JobStatus>, formats: Formats) -> Target {
-    let state = match places::state_in(entry, ended, formats) {
-        Ok(Some((state, goes))) => goes.then_some(state),
-        Ok(None) => None,
-        Err(error) => {
-            tracing::warn!(key = %entry.key, ?error, "removing a pointer that cannot be read; its state is an orphan");
-            None
-        }
-    };
-    Target { key: entry.key.clone(), revision: entry.revision, state }
+/// Whether the commit was refused for one of its keys, and not for something that all have in common.
+fn is_of_one_key(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::TooLarge)
 }

@@ -2,11 +2,13 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::clean_up_job;
-use crate::Error;
+use super::removal::{Extent, Removal};
+use crate::backend::Revision;
 use crate::job_result::JobResult;
+use crate::names::layout;
 use crate::state::StateStorage;
 use crate::writer::Writer;
+use crate::{Error, JobId};
 
 /// Something that is left of a job when it is over, and must be taken away before its result is clean. Flink's
 /// `GloballyCleanableResource`.
@@ -29,19 +31,17 @@ pub trait CleanableResource: fmt::Debug + Send + Sync {
 }
 
 /// What this library stores of a job.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) writer: Writer,
     pub(super) storage: StateStorage,
 }
 
-#[async_trait]
-impl CleanableResource for Stored {
-    fn name(&self) -> &'static str {
-        "high availability data"
-    }
-
-    async fn global_cleanup(&self, result: &JobResult) -> Result<(), Error> {
-        clean_up_job(&self.writer, &self.storage, &result.job).await
+impl Stored {
+    /// Takes it away while that write of the job's result stands.
+    pub(super) async fn global_cleanup(&self, job: &JobId, dirty: Revision) -> Result<(), Error> {
+        let writer = self.writer.pin()?;
+        let removal = Removal::new(&writer, Extent::Job(job)).while_stands(layout::job_result(job), dirty);
+        removal.run(&self.storage).await.merged()
     }
 }

@@ -54,7 +54,7 @@ pub(super) enum Event {
     /// The latch was tried for.
     Attempted(Result<Acquire, Error>),
     /// The latch was won, and this process may not lead: its session is given up.
-    Refused(Error),
+    Refused { won: Term, error: Error },
     /// The latch may be free.
     Woken,
     /// There is evidence that the process that holds the latch under this term is dead.
@@ -107,7 +107,7 @@ impl Machine {
             Event::Resigned { wanted } => self.resigned(wanted),
             Event::Opened(result) if self.state == State::Opening => self.opened(result),
             Event::Attempted(result) if self.state == State::Attempting => self.attempted(result),
-            Event::Refused(error) if self.state == State::Attempting => self.refused(error),
+            Event::Refused { error, .. } if self.state == State::Attempting => self.refused(error),
             Event::Woken if matches!(self.state, State::Waiting { .. }) => self.woken(),
             Event::HolderDead(term) if matches!(self.state, State::Waiting { .. }) => self.holder_dead(term),
             Event::WatchFailed if matches!(self.state, State::Waiting { .. }) => self.pause(),

@@ -110,7 +110,7 @@ pub(crate) trait Serving: fmt::Debug + Send + Sync {
     /// Returns when it cannot be served any more, while it has not ended yet.
     async fn broken(&self);
 
-    /// Ends it. Whoever watches takes that for the death of this process.
+    /// Ends it for one latch. When it has ended for all, whoever watches takes that for the death of this process.
     fn close(&self);
 }
 
@@ -119,6 +119,9 @@ pub(crate) trait Serving: fmt::Debug + Send + Sync {
 pub(crate) trait Suspect: fmt::Debug + Send + Sync {
     /// Returns when there is evidence that the process is dead, and at once when asked again.
     async fn dead(&self);
+
+    /// Whether the evidence still stands: it does not once the process was seen alive after it.
+    fn is_dead(&self) -> bool;
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ impl PresenceOptions {
             Some(advertise) => ("presence.advertise", advertise),
             None => ("presence.bind", bind),
         };
-        let several = match address.ip() {
+        // An IPv4 address in IPv6's clothes is what it is below them.
+        let several = match address.ip().to_canonical() {
             IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
             IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
         };
@@ -77,7 +78,10 @@ mod tests {
         for good in [at("127.0.0.1:0", None), at("[::1]:7", None), at("0.0.0.0:0", Some("192.0.2.1:0"))] {
             good.validate().unwrap();
         }
-        for bad in [at("0.0.0.0:0", None), at("[::]:1", None), at("127.0.0.1:0", Some("224.0.0.1:1"))] {
+        let mapped =
+            ["[::ffff:0.0.0.0]:0", "[::ffff:224.0.0.1]:1", "[::ffff:255.255.255.255]:1"].map(|bind| at(bind, None));
+        let bad = [at("0.0.0.0:0", None), at("[::]:1", None), at("127.0.0.1:0", Some("224.0.0.1:1"))];
+        for bad in bad.into_iter().chain(mapped) {
             let error = bad.validate().unwrap_err();
             assert!(error.to_string().contains("presence."), "{error}");
         }

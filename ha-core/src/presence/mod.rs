@@ -27,7 +27,7 @@ use crate::backend::Latch;
 use crate::evidence::{Detector, Identity, Presence, PresenceStats, Serving, Suspect};
 use crate::seam::Seam;
 
-use line::Line;
+use line::{Line, Sight};
 use server::Server;
 use suspicions::Suspicions;
 
@@ -43,7 +43,8 @@ pub(crate) struct PresenceDetector {
 
 #[derive(Debug, Default)]
 struct Parts {
-    server: Option<Arc<Server>>,
+    /// Lives with the latches that are held, or tried for, on it.
+    server: Weak<Server>,
     closed: bool,
     /// It was said that nothing can be served; once is enough.
     warned: bool,
@@ -128,23 +129,23 @@ impl Detector for PresenceDetector {
             return None;
         }
         // One that broke lives on with those who lead on it, until they have taken it back.
-        parts.server = parts.server.take().filter(|server| server.is_well());
-        if parts.server.is_none() {
-            match Server::start(self.bind, self.advertise, self.identity, &self.seam) {
-                Ok(server) => {
-                    tracing::debug!(presence = ?server.presence(), "this process is seen to live");
-                    (parts.server, parts.warned) = (Some(server), false);
-                }
-                // Asked again at the next attempt.
-                Err(error) if !std::mem::replace(&mut parts.warned, true) => tracing::warn!(
-                    bind = %self.bind, %error,
-                    "presence cannot be served; a crash of this process is found out by silence"
-                ),
-                Err(_) => {}
-            }
+        if let Some(server) = parts.server.upgrade().filter(|server| server.is_well()) {
+            return Some(Arc::new(server.show()));
         }
-        let server = parts.server.as_ref()?;
-        Some(Arc::<Server>::clone(server))
+        match Server::start(self.bind, self.advertise, self.identity, &self.seam) {
+            Ok(server) => {
+                tracing::debug!(presence = ?server.presence(), "this process is seen to live");
+                (parts.server, parts.warned) = (Arc::downgrade(&server), false);
+                return Some(Arc::new(server.show()));
+            }
+            // Asked again at the next attempt.
+            Err(error) if !std::mem::replace(&mut parts.warned, true) => tracing::warn!(
+                bind = %self.bind, %error,
+                "presence cannot be served; a crash of this process is found out by silence"
+            ),
+            Err(_) => {}
+        }
+        None
     }
 
     fn watch(&self, presence: Presence) -> Box<dyn Suspect> {
@@ -174,8 +175,12 @@ impl Detector for PresenceDetector {
     fn stats(&self) -> PresenceStats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let disarmed = self.memory.suspicions().disarmed(self.seam.now());
+        let server = {
+            let parts = self.parts();
+            parts.server.upgrade().filter(|server| server.is_well() && !parts.closed)
+        };
         PresenceStats {
-            address: self.parts().server.as_ref().filter(|s| s.is_well()).map(|s| s.presence().address),
+            address: server.map(|server| server.presence().address),
             handshakes: count(&self.memory.handshakes),
             evidence: count(&self.memory.evidence),
             takeovers: count(&self.memory.takeovers),
@@ -185,13 +190,8 @@ impl Detector for PresenceDetector {
     }
 
     fn close(&self) {
-        let server = {
-            let mut parts = self.parts();
-            parts.closed = true;
-            parts.server.take()
-        };
         // The socket closes with the last latch that is still being let go of.
-        drop(server);
+        self.parts().closed = true;
     }
 }
 
@@ -213,14 +213,25 @@ struct Watched {
     memory: Arc<Memory>,
 }
 
+impl Watched {
+    fn counts(&self, sight: Sight) -> bool {
+        sight.dead && sight.greetings >= self.counts_from
+    }
+}
+
 #[async_trait]
 impl Suspect for Watched {
+    fn is_dead(&self) -> bool {
+        let now = *self.line.sight.borrow();
+        self.counts(now) && self.memory.is_armed(self.identity)
+    }
+
     async fn dead(&self) {
         let mut sight = self.line.sight.clone();
         let mut held_back = None;
         loop {
             let now = *sight.borrow_and_update();
-            if now.dead && now.greetings >= self.counts_from && held_back != Some(now.greetings) {
+            if self.counts(now) && held_back != Some(now.greetings) {
                 if self.memory.is_armed(self.identity) {
                     return;
                 }

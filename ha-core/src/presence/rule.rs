@@ -7,6 +7,7 @@
 //!    │  └──┘ later            │                   │   │ greeted: Connected
 //!    └────────────────────────┴───────────────────┘ anything else
 //! ```
+//! A connection that ends soon after its greeting, for the third time in a row, is silence too (Seeking).
 //! Whoever was never seen alive cannot be seen to have died: a refusal is worth nothing while seeking.
 
 use std::time::Duration;
@@ -58,10 +59,15 @@ pub(super) enum Next {
     Seek { after: Duration },
 }
 
+/// So many connections in a row that did not stand for so long may be made anew at once.
+const SHORT_MAX: u32 = 2;
+
 #[derive(Debug)]
 pub(super) struct Rule {
     state: State,
     failures: u32,
+    /// Connections in a row that did not last.
+    short: u32,
 }
 
 #[derive(Debug)]
@@ -73,7 +79,7 @@ enum State {
 
 impl Rule {
     pub(super) fn new() -> Self {
-        Self { state: State::Seeking, failures: 0 }
+        Self { state: State::Seeking, failures: 0, short: 0 }
     }
 
     /// Takes in what was seen just now, and says what to do next.
@@ -85,7 +91,16 @@ impl Rule {
             }
             (State::Connected { since }, Sighting::Ended) => {
                 if now.since(*since) >= LASTING {
-                    self.failures = 0;
+                    (self.failures, self.short) = (0, 0);
+                } else {
+                    self.short += 1;
+                }
+                // Race: the holder lets go of this connection because it is one too many; made anew at once, it
+                //       takes the place of another standby's, which does the same.
+                // Closed by: who is lost soon after it was greeted, again and again, seeks like everybody else.
+                // Cost if missed: a storm of connections for as long as there are more standbys than places.
+                if self.short > SHORT_MAX {
+                    return Next::Seek { after: self.seek() };
                 }
                 self.state = State::Confirming { lost: now, first: None, refusals: 0 };
                 Next::Connect { after: Duration::ZERO }
@@ -233,6 +248,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn who_greets_and_ends_again_and_again_is_not_asked_in_a_busy_loop() {
+        // A holder with more standbys than it holds connections, and one that wants to keep them busy.
+        let mut rule = Rule::new();
+        let mut at_once = 0;
+        for n in 0..100 {
+            rule.step(Greeted, at(n * 2));
+            let next = rule.step(Ended, at(n * 2 + 1));
+            at_once += u32::from(next == Next::Connect { after: Duration::ZERO });
+        }
+        assert!(at_once <= 2, "{at_once} times at once");
+        // One that stood for long clears the account.
+        rule.step(Greeted, at(1_000));
+        assert_eq!(rule.step(Ended, at(1_000) + LASTING), Next::Connect { after: Duration::ZERO });
     }
 
     #[test]

@@ -23,16 +23,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long a greeting may take to be sent.
 const GREETING_MAX: Duration = Duration::from_secs(1);
 
-/// Greets whoever connects, holds the connection, and does nothing else.
+/// Greets whoever connects, holds the connection, and does nothing else. Ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     presence: Presence,
     broken: watch::Receiver<bool>,
-    open: Mutex<Option<Open>>,
-}
-
-#[derive(Debug)]
-struct Open {
     _accepting: Task,
     // Race: the task that accepts ends by itself, with its runtime or by a panic, while this process lives
     //       and leads.
@@ -40,6 +35,18 @@ struct Open {
     //            nothing, which is silence; nobody is refused before this value is dropped.
     // Cost if missed: a leader change for nothing.
     _listener: std::net::TcpListener,
+}
+
+/// One latch's part in the server of its process.
+// Race: the socket breaks while this process leads on several latches; one of them has taken it back in the
+//       store, others have not yet.
+// Closed by: each latch lets go of its own part; the socket ends with the last of them.
+// Cost if missed: a leader change for nothing on every latch that was slower.
+#[derive(Debug)]
+pub(super) struct Shown {
+    presence: Presence,
+    broken: watch::Receiver<bool>,
+    server: Mutex<Option<Arc<Server>>>,
 }
 
 impl Server {
@@ -63,29 +70,33 @@ impl Server {
         }
         let (sender, broken) = watch::channel(false);
         let accepting = seam.spawn_critical(accept(accepting, greeting::of(identity), sender, seam.clone()));
-        let open = Open { _accepting: accepting, _listener: listener };
-        Ok(Arc::new(Self { presence: Presence { address, identity }, broken, open: Mutex::new(Some(open)) }))
+        let presence = Presence { address, identity };
+        Ok(Arc::new(Self { presence, broken, _accepting: accepting, _listener: listener }))
     }
 
     /// Whether it serves as far as it knows.
     pub(super) fn is_well(&self) -> bool {
-        !*self.broken.borrow() && self.open().is_some()
+        !*self.broken.borrow()
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, Option<Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    /// A part in it for one more latch.
+    pub(super) fn show(self: &Arc<Self>) -> Shown {
+        Shown { presence: self.presence, broken: self.broken.clone(), server: Mutex::new(Some(Arc::clone(self))) }
     }
 
     #[cfg(test)]
     pub(super) fn break_for_test(&self) {
-        let open = self.open();
-        let listener = &open.as_ref().expect("an open server")._listener;
-        rustix::net::shutdown(listener, rustix::net::Shutdown::Both).expect("a listening socket can be shut down");
+        rustix::net::shutdown(&self._listener, rustix::net::Shutdown::Both)
+            .expect("a listening socket can be shut down");
     }
 }
 
 #[async_trait]
-impl Serving for Server {
+impl Serving for Shown {
     fn presence(&self) -> Presence {
         self.presence
     }
@@ -99,7 +110,7 @@ impl Serving for Server {
     }
 
     fn close(&self) {
-        drop(self.open().take());
+        drop(self.server.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

@@ -182,7 +182,7 @@ async fn all_latches_of_a_process_share_one_connection_and_each_term_is_seen_by_
     let first = standby.watch(serving.presence());
     until("the handshake is made", || standby.stats().handshakes == 1).await;
     let second = standby.watch(serving.presence());
-    assert!(Arc::ptr_eq(&holder.serve().unwrap(), &serving), "one socket for all latches");
+    assert_eq!(holder.serve().unwrap().presence(), serving.presence(), "one socket for all latches");
     holder.close();
     drop(serving);
     within("the first is found dead", first.dead()).await;
@@ -229,9 +229,8 @@ async fn a_broken_socket_is_noticed_and_its_connections_stand_until_it_is_closed
     let serving = holder.serve().unwrap();
     let suspect = standby.watch(serving.presence());
     until("the handshake is made", || standby.stats().handshakes == 1).await;
-    let server = holder.parts().server.clone().unwrap();
     assert!(Seam::system().timeout(Duration::ZERO, serving.broken()).await.is_none());
-    server.break_for_test();
+    server(&holder).break_for_test();
     within("it is noticed", serving.broken()).await;
     assert!(Seam::system().timeout(Duration::from_millis(100), suspect.dead()).await.is_none());
     // The next attempt is made with a new one.
@@ -240,6 +239,49 @@ async fn a_broken_socket_is_noticed_and_its_connections_stand_until_it_is_closed
     assert_eq!(next.presence().identity, serving.presence().identity);
     serving.close();
     within("now it is taken for dead", suspect.dead()).await;
+}
+
+#[tokio::test]
+async fn a_broken_socket_stays_until_the_last_latch_has_taken_it_back() {
+    // Fails if the first latch that withdraws it ends it for those that have not: their standbys see a death.
+    let (holder, standby) = (detector(), detector());
+    let (one, other) = (holder.serve().unwrap(), holder.serve().unwrap());
+    let suspect = standby.watch(other.presence());
+    until("the handshake is made", || standby.stats().handshakes == 1).await;
+    server(&holder).break_for_test();
+    within("one is told", one.broken()).await;
+    within("the other is told", other.broken()).await;
+    one.close();
+    assert!(Seam::system().timeout(Duration::from_millis(300), suspect.dead()).await.is_none());
+    assert_eq!(standby.stats().evidence, 0);
+    other.close();
+    within("now it is taken for dead", suspect.dead()).await;
+}
+
+fn server(holder: &PresenceDetector) -> Arc<Server> {
+    holder.parts().server.upgrade().unwrap()
+}
+
+#[tokio::test]
+async fn more_standbys_than_connections_do_not_chase_one_another_for_ever() {
+    // Fails if whoever makes place for another comes back at once, every time.
+    let (seam, holder) = (Seam::system(), detector());
+    let serving = holder.serve().unwrap();
+    let standbys: Vec<_> = (0..150).map(|_| PresenceDetector::new(loopback(), None, SILENCE, seam.clone())).collect();
+    let suspects: Vec<_> = standbys.iter().map(|standby| standby.watch(serving.presence())).collect();
+    let handshakes = || standbys.iter().map(|standby| standby.stats().handshakes).sum::<u64>();
+    until("all have come", || standbys.iter().all(|standby| standby.stats().handshakes > 0)).await;
+    let give_up = seam.now() + Duration::from_secs(20);
+    loop {
+        let before = handshakes();
+        seam.sleep(Duration::from_millis(500)).await;
+        // One that comes may send up to all others back once.
+        if handshakes() - before <= 150 {
+            break;
+        }
+        assert!(seam.now() < give_up, "{} handshakes so far, and no end", handshakes());
+    }
+    assert!(suspects.iter().zip(&standbys).all(|(_, standby)| standby.stats().evidence == 0));
 }
 
 #[tokio::test]

@@ -67,6 +67,8 @@ pub(super) struct Parts {
     followers: BTreeMap<Latch, Arc<SharedFollower>>,
     job_results: Option<Arc<dyn JobResultStore>>,
     blobs: Option<Arc<dyn BlobStore>>,
+    /// All leaderships were given up for good: no election begins any more.
+    pub(super) resigned: bool,
     pub(super) closed: bool,
 }
 
@@ -175,6 +177,10 @@ impl HaServices {
         let (committer, sessions) = (Arc::clone(&self.committer), Arc::clone(&self.sessions));
         let election = ElectionParts::new(committer, sessions, follower, self.handicap, self.session_id);
         let service = Arc::new(LeaderElectionService::new(latch.clone(), election, self.stores.clone()));
+        // It is still needed by the stores, which tell by it that nobody leads here.
+        if parts.resigned {
+            service.refuse();
+        }
         parts.elections.insert(latch.clone(), Arc::clone(&service));
         Ok(service)
     }

@@ -222,12 +222,13 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
     /// leaderships. Every step is taken, whatever became of the others.
     ///
     /// What stays: results of jobs (and dirty ones stay dirty), records of the application, latches with their
-    /// epochs and barriers, the record of formats, and everything that this version does not know. The states of
+    /// epochs and barriers, the record of formats, and everything that this version does not know, but what stands
+    /// among plans, jobs and blobs: that goes with them, and leads to no state that goes. The states of
     /// savepoints stay, of snapshots that were restored without claiming them, and of checkpoints that their
     /// policy retains, as far as the job's result tells how it ended; their pointers go.
     ///
-    /// A pointer that cannot be read is removed too, and logged: its state is an orphan, for a later
-    /// [`OrphanCollector`](crate::cleanup::OrphanCollector).
+    /// A pointer that is damaged is removed too, and logged: its state is an orphan, for a later
+    /// [`OrphanCollector`](crate::cleanup::OrphanCollector). One in a newer format stays, with its state.
     ///
     /// Not guaranteed: that leaders of *other* latches add nothing beside it. End them first.
     ///
@@ -239,6 +240,11 @@ pub trait HighAvailabilityServices: fmt::Debug + Send + Sync {
     /// * [`NotLeader`](crate::ErrorKind::NotLeader), [`Fenced`](crate::ErrorKind::Fenced): the leadership is over, or never was. Nothing more was
     ///   removed; a leader calls it again.
     /// * [`Closed`](crate::ErrorKind::Closed): the services were closed.
+    /// * [`NewerFormat`](crate::ErrorKind::NewerFormat): a pointer is in a format that this version does not know.
+    ///   It stays, with its state; all others are gone. Let a newer version lead.
+    /// * [`IllegalState`](crate::ErrorKind::IllegalState): all is removed but orphans, which cannot be told from what
+    ///   another store, or the same one before it was restored, has at this place; see
+    ///   [`OrphanCollector::collect`](crate::cleanup::OrphanCollector::collect).
     /// * others: call again.
     ///
     /// # Cancel safety

@@ -1,15 +1,20 @@
 //! The end of services, and how they are until then.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
 use super::{HaServices, ServicesOptions};
 use crate::backend::{Prefix, Session};
 use crate::cleanup::Failures;
-use crate::election::{Grant, LeaderElectionService};
+use crate::election::LeaderElectionService;
 use crate::health::{Health, LatchHealth, SessionHealth};
 use crate::state::StateStorage;
 use crate::{Error, ErrorKind};
+
+/// How long it is looked whether a latch that was given up is free.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// What becomes of what is stored when services are closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -35,7 +40,14 @@ pub(super) fn storage_of(
 
 impl HaServices {
     pub(super) async fn resign_all(&self) -> Result<(), Error> {
-        let elections = self.parts().elections.clone();
+        // Race: an election is got for another latch while those that there are give up theirs.
+        // Closed by: under one lock, what there is is taken out, and what comes later is refused from its first day.
+        // Cost if missed: a process that has resigned leads again, and is killed as a leader.
+        let elections = {
+            let mut parts = self.parts();
+            parts.resigned = true;
+            parts.elections.clone()
+        };
         // At once: each may have to wait for a store that does not answer.
         let resigned = join_all(elections.values().map(|election| self.resign_from(election))).await;
         let mut failures = Failures::default();
@@ -50,11 +62,15 @@ impl HaServices {
         election.shut().await;
         let Some(grant) = grant else { return Ok(()) };
         // A release that is not answered in time is given up, and nobody is told: the latch itself says it.
-        let found = self.committer.backend().read(grant.latch().key()).await?;
-        match found.and_then(|entry| entry.held) {
-            Some(held) if held == *grant.term() => Err(Error::new(ErrorKind::Unavailable, "resign")
-                .at(grant.latch())
-                .because("it was not let go of in time; others can take it when its session has ended by silence")),
+        let unknown = |why| Error::new(ErrorKind::Unavailable, "resign").at(grant.latch()).because(why);
+        let read = self.committer.backend().read(grant.latch().key());
+        let Some(found) = self.committer.seam().timeout(LOOK_MAX, read).await else {
+            return Err(unknown("the store does not answer; others can take it when its session has ended by silence"));
+        };
+        match found?.and_then(|entry| entry.held) {
+            Some(held) if held == *grant.term() => {
+                Err(unknown("it was not let go of in time; others can take it when its session has ended by silence"))
+            }
             _ => Ok(()),
         }
     }
@@ -68,8 +84,13 @@ impl HaServices {
             (parts.elections.clone(), parts.closed)
         };
         let latches = elections.iter().map(|(latch, election)| {
-            let grant = election.current().borrow().clone().filter(Grant::is_valid);
-            LatchHealth::new(latch, grant.map(|grant| (grant.epoch(), grant.valid_until())), now)
+            let grant = election.current().borrow().clone();
+            // One look at the deadline: it is past from the moment on at which the leadership is over, whatever else
+            // was looked at before.
+            let now = seam.now();
+            let leads =
+                grant.map(|grant| (grant.epoch(), grant.valid_until())).filter(|(_, until)| !until.is_past(now));
+            LatchHealth::new(latch, leads, now)
         });
         let session = self.sessions.present().map(|session| SessionHealth::new(session.valid_until(), silence, now));
         let (store, presence) = (Some(self.store.health(now)), self.presence_stats());

@@ -3,6 +3,7 @@ use std::time::Duration;
 use crate::backend::{Prefix, SessionOptions};
 use crate::formats::Formats;
 use crate::job_result::JobResultStoreOptions;
+use crate::names::layout;
 use crate::{Error, ErrorKind, PresenceOptions};
 
 /// How the services of one process are set up. Plain data; [`ServicesOptions::validate`] says what
@@ -11,7 +12,9 @@ use crate::{Error, ErrorKind, PresenceOptions};
 pub struct ServicesOptions {
     /// The place of all clusters in the store. Default: `flink`.
     pub root: String,
-    /// The cluster: those with another id see nothing of it. Slashes divide, as in `/prod/eu`.
+    /// The cluster: those with another id see nothing of it. Slashes divide, as in `/prod/eu`; behind one,
+    /// the names are taken under which clusters keep their records: `leader`, `latches`, `jobs`,
+    /// `job-results`, `execution-plans`, `blobs`, `application`, `formats`.
     /// Default: `default`.
     pub cluster_id: String,
     /// How the session is kept. Its `silence` is also how long a view of a leader is believed
@@ -61,6 +64,12 @@ impl ServicesOptions {
         let (root, cluster) = (part("root", &self.root)?, part("cluster_id", &self.cluster_id)?);
         if cluster == Prefix::root() {
             return Err(invalid("cluster_id", "it is empty; two clusters would share their data".into()));
+        }
+        // A cluster `prod/jobs` would have its records where cluster `prod` has those of its jobs, and be cleaned up
+        // with them.
+        if let Some(taken) = cluster.as_str().split('/').skip(1).find(|part| layout::is_taken(part)) {
+            let why = format!("{taken:?} cannot stand behind a slash: a cluster keeps records of its own under it");
+            return Err(invalid("cluster_id", why));
         }
         if self.handicap > Self::HANDICAP_MAX {
             let most = Self::HANDICAP_MAX;

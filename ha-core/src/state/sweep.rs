@@ -51,12 +51,11 @@ impl StateStorage {
         !self.place.is_empty()
     }
 
-    /// At most `most` candidates in that folder whose tag is wanted. Foreign names are passed over.
+    /// The candidates in that folder that are wanted; each is asked for. Foreign names are passed over.
     pub(crate) async fn candidates(
         &self,
         folder: &'static str,
-        most: usize,
-        mut wanted: impl FnMut(&Tag) -> bool + Send,
+        mut wanted: impl FnMut(&Candidate) -> bool + Send,
     ) -> Result<Vec<Candidate>, Error> {
         let below = Path::from(format!("{}{folder}", self.below));
         let mut found = Vec::new();
@@ -72,19 +71,19 @@ impl StateStorage {
             let relative = meta.location.as_ref().strip_prefix(&*self.below).unwrap_or_default().to_owned();
             let [_, job, name] = relative.split('/').collect::<Vec<_>>()[..] else { continue };
             let Some(tag) = Origin::collectable(name, &self.place).filter(|_| Name::new(job).is_ok()) else { continue };
-            if wanted(&tag) && found.len() < most {
-                found.push(Candidate {
-                    name: name.to_owned(),
-                    uri: format!("{}{relative}", self.base),
-                    tag,
-                    bytes: meta.size,
-                    modified_unix_ms: u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0),
-                    place: Place::State(meta.location),
-                });
+            let candidate = Candidate {
+                name: name.to_owned(),
+                uri: format!("{}{relative}", self.base),
+                tag,
+                bytes: meta.size,
+                modified_unix_ms: u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0),
+                place: Place::State(meta.location),
+            };
+            if wanted(&candidate) {
+                found.push(candidate);
             }
         }
-        let unfinished = self.unfinished(folder).await?;
-        found.extend(unfinished.into_iter().filter(|one| wanted(&one.tag)).take(most.saturating_sub(found.len())));
+        found.extend(self.unfinished(folder).await?.into_iter().filter(wanted));
         Ok(found)
     }
 

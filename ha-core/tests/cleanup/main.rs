@@ -1,6 +1,7 @@
 //! Cleaning up: jobs, clusters and orphans; how it is tried again; health; the end.
 #![allow(clippy::unwrap_used, reason = "a test: panicking is how it fails")]
 
+mod attacked;
 mod cleaning;
 mod health;
 mod interrupted;

@@ -158,7 +158,7 @@ async fn broken_pointers_of_a_job_go_and_their_states_are_orphans() {
     let leader = world.leader().await;
     let blob = leader.populate("a").await.remove(0);
     leader.populate("b").await;
-    let hostile = ["?", r#"{"format":99}"#, r#"{"format":1}"#, ""];
+    let hostile = ["?", r#"{"format":0}"#, r#"{"format":1}"#, ""];
     let broken = ["execution-plans/a".to_owned(), format!("blobs/a/{blob}"), "blobs/a/not-a-blob".into()];
     for (key, bytes) in broken.iter().zip(hostile) {
         world.tamper(key, Some(bytes));

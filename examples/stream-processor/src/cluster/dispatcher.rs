@@ -83,10 +83,15 @@ impl Dispatcher<'_> {
         let dirty = self.results.dirty_results().await?;
         let mut broken = BTreeSet::new();
         for entry in dirty.broken {
+            if let Some(job) = &entry.job {
+                self.set_aside(job, &entry.error.to_string());
+            }
             self.member.tell(What::Failed(entry.error.to_string())).await;
             broken.extend(entry.job);
         }
         for result in dirty.results {
+            // Also if nobody can clean up after it: its client waits to hear how it ended.
+            self.board.end(&result);
             self.member.tell(What::EndedEarlier(result.clone())).await;
             match ending::clean_up(self.leadership, &*self.plans, &result).await {
                 Ok(()) => self.member.tell(What::CleanedUp(result.job)).await,
@@ -107,6 +112,7 @@ impl Dispatcher<'_> {
                 Ok(stored) => stored,
                 // It stays stored, for people to look at; the other jobs go on.
                 Err(error) if is_of_one_job(&error) => {
+                    self.set_aside(&job, &error.to_string());
                     self.member.tell(What::Failed(error.to_string())).await;
                     continue;
                 }
@@ -115,10 +121,19 @@ impl Dispatcher<'_> {
             let Some(stored) = stored else { continue };
             match serde_json::from_slice(&stored.plan) {
                 Ok(submission) => self.master(submission),
-                Err(error) => self.member.tell(What::Failed(format!("{job}: {}", Failure::Plan(error)))).await,
+                Err(error) => {
+                    let why = format!("{job}: {}", Failure::Plan(error));
+                    self.set_aside(&job, &why);
+                    self.member.tell(What::Failed(why)).await;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Shows a job that is stored and cannot be run.
+    fn set_aside(&self, job: &JobId, why: &str) {
+        self.board.put(JobView { error: Some(why.to_owned()), ..JobView::new(job.clone(), JobStatus::Suspended) });
     }
 
     fn master(&mut self, submission: Submission) {
@@ -172,6 +187,11 @@ impl Dispatcher<'_> {
                 // The worker may be gone; it offers again.
                 let _ = pool.send(self.offered(&offer));
             }
+            // Race: this process was paused, and what it was asked meanwhile is answered before it learns that
+            //     another leads.
+            // Closed by: a look at the clock before each answer; without an answer, the client asks again.
+            // Cost if missed: a client is told that there is no such job, which the next leader has taken in.
+            Message::Ask { answer, .. } if !self.leadership.is_valid() => drop(answer),
             Message::Ask { request, answer } => tell(answer, self.answer(request)),
         }
     }

@@ -1,6 +1,7 @@
 //! A keyed task in another process, as the engine sees it: it takes messages and answers barriers as one of its own.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -74,11 +75,16 @@ pub(super) async fn run(
     progress: Arc<Progress>,
 ) -> Result<(), EngineError> {
     let Link { mut frames, mut out, seam } = link;
-    let terms = Terms { attempt: order.attempt, number: order.number, window_ms: order.plan.window_ms };
+    let terms = Terms {
+        attempt: order.attempt,
+        number: order.number,
+        window_ms: order.plan.window_ms,
+        asked: Mutex::default(),
+    };
     tokio::select! {
         biased;
         heard = hear(&mut frames, &terms, &acks, &progress, &seam) => heard,
-        told = tell(&mut out, order, messages, &seam) => told,
+        told = tell(&mut out, order, messages, &terms, &seam) => told,
     }
 }
 
@@ -87,12 +93,15 @@ struct Terms {
     attempt: u64,
     number: u32,
     window_ms: u64,
+    /// Barriers that were sent and not answered. As many as were triggered, each of which waits for its answers.
+    asked: Mutex<VecDeque<u64>>,
 }
 
 async fn tell(
     out: &mut OwnedWriteHalf,
     order: Order,
     mut messages: mpsc::Receiver<Message>,
+    terms: &Terms,
     seam: &Seam,
 ) -> Result<(), EngineError> {
     let attempt = order.attempt;
@@ -101,7 +110,12 @@ async fn tell(
         let sent = seam.timeout(SILENCE, send(out, &Sealed { attempt, word }, FRAME_BYTES_MAX)).await;
         sent.ok_or_else(silent)?.map_err(broken)?;
         word = match seam.timeout(SIGN_OF_LIFE, messages.recv()).await {
-            Some(Some(message)) => ToTask::Message(message),
+            Some(Some(message)) => {
+                if let Message::Barrier { checkpoint, .. } = &message {
+                    terms.asked().push_back(*checkpoint);
+                }
+                ToTask::Message(message)
+            }
             // The engine is being dropped; the connection goes with this, and the task at its other end.
             Some(None) => return Ok(()),
             None => ToTask::Alive,
@@ -145,8 +159,18 @@ async fn hear(
 }
 
 impl Terms {
+    fn asked(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What no task with this order would answer.
     fn flaw(&self, checkpoint: u64, windows: &Windows, part: Option<&Part>) -> Option<String> {
+        // Each barrier is answered once, in order: answers are counted, and a second one would stand for the answer of
+        // another task, whose windows the snapshot would miss.
+        let asked = self.asked().pop_front();
+        if asked != Some(checkpoint) {
+            return Some(format!("it answered barrier {checkpoint}, and was asked for {asked:?}"));
+        }
         if let Some(part) = part
             && (part.attempt, part.task, part.checkpoint) != (self.attempt, self.number, checkpoint)
         {

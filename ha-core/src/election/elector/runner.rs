@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::watching::Watching;
 use super::{Elector, RELEASE_MAX, Wish};
-use crate::backend::Session;
+use crate::backend::{Acquire, Session};
 use crate::election::machine::{Effect, Event, Machine, State};
 use crate::election::sessions::SharedSession;
 use crate::election::{Grant, LossReason};
@@ -70,7 +70,9 @@ impl Runner {
                     self.end_grant(LossReason::Resigned);
                     *wanted = self.elector.is_wanted();
                 }
-                Event::Attempted(Ok(answer)) => self.watching.answered(self.machine.over(), answer),
+                Event::Attempted(Ok(answer)) => self.watching.answered(answer),
+                // Whoever was evicted is remembered, whatever becomes of what was won.
+                Event::Refused { won, .. } => self.watching.answered(&Acquire::Won(won.clone())),
                 _ => {}
             }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
@@ -154,8 +156,9 @@ impl Runner {
                 }
             }
             State::Attempting => {
+                let over = self.watching.over(self.machine.over());
                 let Some(session) = &self.session else { return Event::Lost(LossReason::Evicted) };
-                let over = self.machine.over();
+                let over = over.as_ref();
                 let accused = self.watching.accused(over);
                 let holder = match self.elector.parts.holder(self.watching.show(), accused) {
                     Ok(holder) => holder,
@@ -322,7 +325,7 @@ impl Runner {
 impl Runner {
     fn leave_session(&mut self) {
         if let Some(session) = self.session.take() {
-            session.leave(&self.elector.latch, self.watching.serving());
+            session.leave(&self.elector.latch, self.watching.leaving());
         }
     }
 }

@@ -22,6 +22,10 @@ pub(super) struct Watching {
     latch: Latch,
     /// What the last attempt told others to look at. It must not end before the latch is let go of.
     serving: Option<Arc<dyn Serving>>,
+    /// An attempt that told it may have been applied.
+    in_doubt: bool,
+    /// The term that the last attempt was to end.
+    over: Option<Term>,
     /// Whoever held the latch at the last attempt.
     holder: Option<Watched>,
 }
@@ -36,19 +40,39 @@ struct Watched {
 
 impl Watching {
     pub(super) fn new(detector: Option<Arc<dyn Detector>>, latch: Latch) -> Self {
-        Self { detector, latch, serving: None, holder: None }
+        Self { detector, latch, serving: None, in_doubt: false, over: None, holder: None }
     }
 
     /// Shows this process alive, from before an attempt on: whoever reads that we hold the latch finds
     /// somebody at the address. What was shown before is kept until here.
     pub(super) fn show(&mut self) -> Option<Presence> {
-        self.serving = self.detector.as_ref().and_then(|detector| detector.serve());
+        // Race: the socket breaks after an attempt whose answer is lost, and the attempt has won.
+        // Closed by: the address that may stand in the latch is served, and told again, until there is an answer.
+        //            If we lead on a broken one, it is taken back as any other.
+        // Cost if missed: a leader whose own record points to a closed socket, evicted by whoever was connected.
+        if !self.in_doubt {
+            self.serving = self.detector.as_ref().and_then(|detector| detector.serve());
+            self.in_doubt = self.serving.is_some();
+        }
         self.serving.as_ref().map(|serving| serving.presence())
     }
 
-    /// What must be kept while the latch is being let go of.
-    pub(super) fn serving(&self) -> Option<Arc<dyn Serving>> {
+    /// The session is being left, and with it whatever attempts there were: what must be kept meanwhile.
+    pub(super) fn leaving(&mut self) -> Option<Arc<dyn Serving>> {
+        self.in_doubt = false;
         self.serving.clone()
+    }
+
+    /// The term that the next attempt is to end: the one that is wanted, if the evidence against it still stands.
+    // Race: between the evidence and the attempt, or its repetition, the holder was seen alive again.
+    // Closed by: asking once more, last of all before the attempt.
+    // Cost if missed: a leader change for nothing, at the expense of one that is known to live.
+    pub(super) fn over(&mut self, wanted: Option<&Term>) -> Option<Term> {
+        let stands = |holder: &Watched| {
+            Some(&holder.term) == wanted && holder.suspect.as_ref().is_some_and(|suspect| suspect.is_dead())
+        };
+        self.over = self.holder.as_ref().filter(|holder| stands(holder)).map(|holder| holder.term.clone());
+        self.over.clone()
     }
 
     /// The process that is taken for dead when its term is to be ended.
@@ -57,7 +81,10 @@ impl Watching {
     }
 
     /// An attempt was answered: watches whoever holds the latch, and lets the detector learn from it.
-    pub(super) fn answered(&mut self, over: Option<&Term>, answer: &Acquire) {
+    pub(super) fn answered(&mut self, answer: &Acquire) {
+        self.in_doubt = false;
+        let over = self.over.take();
+        let over = over.as_ref();
         let Some(detector) = self.detector.clone() else { return };
         let accused = self.accused(over);
         match answer {

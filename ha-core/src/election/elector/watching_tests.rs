@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -114,15 +115,19 @@ impl Session for Endless {
 #[derive(Debug, Default)]
 struct Told {
     log: Log,
+    served: AtomicU64,
+    /// Whoever is watched was seen alive again.
+    alive: Arc<AtomicBool>,
 }
 
 impl Detector for Told {
     fn serve(&self) -> Option<Arc<dyn Serving>> {
-        Some(Arc::new(Broken { log: Arc::clone(&self.log) }))
+        let number = 9 + self.served.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::new(Broken { log: Arc::clone(&self.log), number }))
     }
     fn watch(&self, presence: Presence) -> Box<dyn Suspect> {
         note(&self.log, format!("watches {}", short(presence.identity)));
-        Box::new(Dead)
+        Box::new(Dead { alive: Arc::clone(&self.alive) })
     }
     fn evicted(&self, identity: Identity, _: &Latch, epoch: u64, by_us: bool) {
         note(&self.log, format!("{} evicted at {epoch}, by us: {by_us}", short(identity)));
@@ -142,22 +147,28 @@ fn short(identity: Identity) -> String {
 }
 
 #[derive(Debug)]
-struct Dead;
+struct Dead {
+    alive: Arc<AtomicBool>,
+}
 
 #[async_trait]
 impl Suspect for Dead {
     async fn dead(&self) {}
+    fn is_dead(&self) -> bool {
+        !self.alive.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
 struct Broken {
     log: Log,
+    number: u64,
 }
 
 #[async_trait]
 impl Serving for Broken {
     fn presence(&self) -> Presence {
-        presence(9)
+        presence(self.number)
     }
     async fn broken(&self) {}
     fn close(&self) {
@@ -194,7 +205,7 @@ fn held(epoch: u64, number: u64, took_over_from: Option<u64>) -> Acquire {
 
 fn watching() -> (Watching, Log) {
     let log = Log::default();
-    (Watching::new(Some(Arc::new(Told { log: Arc::clone(&log) })), latch()), log)
+    (Watching::new(Some(Arc::new(Told { log: Arc::clone(&log), ..Told::default() })), latch()), log)
 }
 
 fn said(log: &Log) -> Vec<String> {
@@ -210,29 +221,33 @@ async fn is_dead(watching: &Watching, store: &OneKey) -> Option<Term> {
 async fn a_term_is_watched_once_and_evidence_that_did_not_help_is_not_tried_again() {
     let ((mut watching, log), store) = (watching(), OneKey::default());
     assert_eq!(is_dead(&watching, &store).await, None);
-    watching.answered(None, &held(5, 1, None));
-    watching.answered(None, &held(5, 1, None));
+    watching.answered(&held(5, 1, None));
+    watching.answered(&held(5, 1, None));
     assert_eq!(said(&log), ["1 holds at 5, from None", "watches 1"]);
     assert_eq!(is_dead(&watching, &store).await, Some(term(5)));
     assert_eq!(watching.accused(Some(&term(5))), Some(presence(1).identity));
     assert_eq!(watching.accused(Some(&term(4))), None);
     // The store holds on to the term all the same.
-    watching.answered(Some(&term(5)), &held(5, 1, None));
+    assert_eq!(watching.over(Some(&term(5))), Some(term(5)));
+    watching.answered(&held(5, 1, None));
     assert_eq!(is_dead(&watching, &store).await, None);
     assert_eq!(said(&log), [""; 0]);
-    watching.answered(None, &held(6, 1, None));
+    watching.answered(&held(6, 1, None));
     assert_eq!(is_dead(&watching, &store).await, Some(term(6)));
 }
 
 #[tokio::test]
 async fn what_evidence_led_to_is_remembered_and_a_newer_term_of_the_accused_is_no_eviction() {
     let (mut watching, log) = watching();
-    watching.answered(None, &held(5, 1, None));
-    watching.answered(Some(&term(5)), &held(6, 1, None));
+    watching.answered(&held(5, 1, None));
+    assert_eq!(watching.over(Some(&term(5))), Some(term(5)));
+    watching.answered(&held(6, 1, None));
     assert_eq!(said(&log), ["1 holds at 5, from None", "watches 1", "1 holds at 6, from None", "watches 1"]);
-    watching.answered(Some(&term(6)), &held(7, 2, Some(1)));
+    assert_eq!(watching.over(Some(&term(6))), Some(term(6)));
+    watching.answered(&held(7, 2, Some(1)));
     assert_eq!(said(&log), ["1 evicted at 7, by us: false", "2 holds at 7, from Some(\"1\")", "watches 2"]);
-    watching.answered(Some(&term(7)), &Acquire::Won(term(8)));
+    assert_eq!(watching.over(Some(&term(7))), Some(term(7)));
+    watching.answered(&Acquire::Won(term(8)));
     assert_eq!(said(&log), ["2 evicted at 8, by us: true"]);
 }
 
@@ -247,7 +262,7 @@ async fn a_holder_that_cannot_be_read_or_says_nothing_is_not_watched() {
     for (epoch, value) in (1..).zip([&b""[..], b"\xff", newer, bare, &name]) {
         let by = Holder { term: term(epoch), value: Bytes::copy_from_slice(value) };
         let answer = Acquire::Held { by, wait: Scope::Key(latch().key().clone()), seen: Mark::UNSEEN };
-        watching.answered(None, &answer);
+        watching.answered(&answer);
         assert_eq!(is_dead(&watching, &store).await, None);
     }
     assert_eq!(said(&log), [""; 0]);
@@ -256,7 +271,7 @@ async fn a_holder_that_cannot_be_read_or_says_nothing_is_not_watched() {
 #[tokio::test]
 async fn a_presence_that_was_taken_back_for_this_term_is_no_evidence() {
     let (mut watching, _log) = watching();
-    watching.answered(None, &held(5, 1, None));
+    watching.answered(&held(5, 1, None));
     let entry =
         |value: Bytes| Entry { key: layout::presence(&latch()), value, revision: Revision::from_native(1), held: None };
     let withdrawal = |epoch| {
@@ -281,7 +296,7 @@ async fn keep_true(store: OneKey) -> Vec<String> {
     let seam = Seam::system();
     let grant = Grant::hold(&seam, Arc::new(Endless), latch(), term(5));
     let committer = Committer::with_budget(Arc::new(store), seam.clone(), Duration::ZERO);
-    let mut watching = Watching::new(Some(Arc::new(Told { log: Arc::clone(&log) })), latch());
+    let mut watching = Watching::new(Some(Arc::new(Told { log: Arc::clone(&log), ..Told::default() })), latch());
     assert_eq!(watching.show(), Some(presence(9)));
     let writer = Writer::new(committer, Authority::Leader(grant));
     let ends = seam.timeout(Duration::from_secs(2), watching.keep_true(writer)).await;
@@ -303,4 +318,31 @@ async fn a_broken_presence_is_taken_back_under_the_fence_before_its_socket_close
 async fn a_deposed_leader_takes_nothing_back_and_closes_nothing_early() {
     let said = keep_true(OneKey { fenced: true, ..OneKey::default() }).await;
     assert_eq!(said, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_an_unanswered_attempt_told_is_served_until_there_is_an_answer() {
+    // Fails if the next attempt ends a socket whose address may stand in a latch that we hold.
+    let (mut watching, _log) = watching();
+    assert_eq!(watching.show(), Some(presence(9)));
+    assert_eq!(watching.show(), Some(presence(9)), "it may have won");
+    watching.answered(&held(5, 1, None));
+    assert_eq!(watching.show(), Some(presence(10)));
+}
+
+#[tokio::test]
+async fn evidence_that_was_disproved_before_the_attempt_ends_no_term() {
+    // Fails if a candidate that has to wait, or to try again, acts on what it knows to be wrong by then.
+    let (log, alive) = (Log::default(), Arc::new(AtomicBool::new(false)));
+    let told = Told { log, alive: Arc::clone(&alive), ..Told::default() };
+    let (mut watching, store) = (Watching::new(Some(Arc::new(told)), latch()), OneKey::default());
+    watching.answered(&held(5, 1, None));
+    assert_eq!(is_dead(&watching, &store).await, Some(term(5)));
+    alive.store(true, Ordering::Relaxed);
+    assert_eq!(watching.over(Some(&term(5))), None);
+    // It holds the latch, and is watched on.
+    watching.answered(&held(5, 1, None));
+    alive.store(false, Ordering::Relaxed);
+    assert_eq!(watching.over(Some(&term(5))), Some(term(5)));
+    assert_eq!((watching.over(Some(&term(4))), watching.over(None)), (None, None));
 }

@@ -90,7 +90,7 @@ impl Living {
         let request = Request::put(format!("session/renew/{}", self.id)).within(self.ttl / RENEWALS);
         let http = &self.inner.renewals;
         let (regular, soon) = pauses(self.ttl);
-        let mut pause = regular;
+        let mut pause = self.first_pause(self.ttl);
         while !self.cell.has_ended() {
             self.inner.seam.sleep(pause).await;
             pause = regular;
@@ -117,7 +117,7 @@ impl Living {
         let request = Request::put(format!("agent/check/pass/{check}")).within(self.silence / RENEWALS);
         let http = &self.inner.renewals;
         let (regular, soon) = pauses(self.silence);
-        let mut pause = regular;
+        let mut pause = self.first_pause(self.silence);
         while !self.cell.has_ended() {
             self.inner.seam.sleep(pause).await;
             pause = regular;
@@ -130,6 +130,12 @@ impl Living {
                 }
             }
         }
+    }
+
+    /// As long as the regular one, less what opening the session took.
+    fn first_pause(&self, period: Duration) -> Duration {
+        let left = self.cell.valid_until().remaining(self.inner.seam.now());
+        left.saturating_sub(period - period / RENEWALS)
     }
 
     /// The session is over for this process when its deadline passes, whatever Consul may think of it.
@@ -196,11 +202,7 @@ fn pauses(period: Duration) -> (Duration, Duration) {
 
 /// Chooses the agent that stands for this process: the one that answers now, else the next that does. Also says when
 /// the check was asked for, and the check.
-async fn place(
-    inner: &Inner,
-    name: &str,
-    options: &SessionOptions,
-) -> Result<(usize, Moment, Option<String>), Error> {
+async fn place(inner: &Inner, name: &str, options: &SessionOptions) -> Result<(usize, Moment, Option<String>), Error> {
     let (http, first) = (&inner.http, inner.http.current());
     let mut turn = 0;
     loop {

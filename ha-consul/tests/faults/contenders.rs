@@ -5,22 +5,23 @@ use std::time::Duration;
 use ha_core::HighAvailabilityServices;
 use ha_testkit::proxy::{Matching, Proxy, Treatment};
 
+use crate::member::writes;
 use crate::world::{World, epoch, heavy, in_time, run};
 
 const CONTENDERS: usize = 100;
-/// What each contender may ask when the leader goes: it hears of it, reads the latch, tries, and waits again.
+/// What each contender may ask when the leader dies: it hears of it, reads the latch, tries, and waits again.
 const REQUESTS_EACH: u64 = 8;
 
 #[test]
-fn a_hundred_contenders_ask_little_when_their_leader_goes() {
+fn a_hundred_contenders_ask_little_when_their_leader_dies() {
     run(async {
         // Fails if those who lose try again and again, or open their sessions anew.
         let _turn = heavy().await;
         let w = World::shared().await?;
         let proxy = Proxy::to(w.agent.address(), w.seam.clone()).await;
         let addresses = [proxy.address().to_owned()];
-        let first = w.services("first").await;
-        let leadership = w.leadership(&first).await;
+        let mut leader = w.spawn("first");
+        writes(&leader, 1).await;
         let mut contenders = Vec::new();
         for number in 0..CONTENDERS {
             let mut member = w.place.member(&format!("contender {number}"), &addresses);
@@ -45,7 +46,7 @@ fn a_hundred_contenders_ask_little_when_their_leader_goes() {
         let tried = proxy.treat(Matching::path("/v1/txn"), Treatment::SlowAnswer(Duration::ZERO));
         let opened = proxy.treat(Matching::path("session/create"), Treatment::SlowAnswer(Duration::ZERO));
         let before = waiting.count();
-        leadership.resign().await.unwrap();
+        leader.kill();
         let next = in_time(&w.seam, "another leads", won.recv()).await.unwrap();
         // All have heard of it, and wait again.
         in_time(&w.seam, "the others wait again", waiting.matched(before + CONTENDERS as u64 - 1)).await;
@@ -62,7 +63,6 @@ fn a_hundred_contenders_ask_little_when_their_leader_goes() {
         for closed in futures_util::future::join_all(closing).await {
             closed.unwrap();
         }
-        first.close().await.unwrap();
         Ok(())
     });
 }

@@ -97,10 +97,10 @@ impl Living {
             let sent = self.inner.seam.now();
             match http.send(&request).await.and_then(|answer| answer.ok()) {
                 Ok(_) => self.cell.session_lives_until(sent + self.ttl, self.inner.seam.now()),
-                Err(failure) if failure.kind == FailureKind::NoSession => {
+                Err(failure) if failure.kind == FailureKind::NoSession && self.is_gone().await => {
                     tracing::info!(session = self.id, "Consul knows this session no more");
                     self.cell.end(Ended::Revoked);
-                    // The check that stands for it, and what a leader that was not up to date yet denied.
+                    // Its check is left.
                     return self.destroy().await;
                 }
                 Err(failure) => {
@@ -109,6 +109,16 @@ impl Living {
                 }
             }
         }
+    }
+
+    // Race: a server that was just elected may be asked before it has caught up with what was stored last.
+    // Closed by: a consistent read, which it answers only when it has.
+    // Cost if missed: a leadership that ends because the servers had an election.
+    async fn is_gone(&self) -> bool {
+        let request = Request::get(format!("session/info/{}?consistent", self.id)).within(self.ttl / RENEWALS);
+        let answer = self.inner.renewals.send(&request).await.and_then(|answer| answer.ok());
+        let known = answer.and_then(|answer| answer.json::<Vec<serde::de::IgnoredAny>>());
+        known.is_ok_and(|sessions| sessions.is_empty())
     }
 
     /// Keeps the agent's check passing.

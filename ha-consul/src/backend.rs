@@ -4,22 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use ha_core::backend::{
-    Backend, Change, Commit, EarlyEnd, Entry, Key, Mark, Outcome, Prefix, Profile, Scope, Session, SessionOptions,
-    Snapshot,
+    Backend, Change, Commit, EarlyEnd, Entry, KEY_BYTES_MAX, Key, Mark, Outcome, Prefix, Profile, Scope, Session,
+    SessionOptions, Snapshot,
 };
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
 
-use crate::http::{Http, Request};
+use crate::http::{Http, Limits};
 use crate::session::{ConsulSession, Living};
 use crate::settings::ConsulSettings;
 use crate::watch::Watches;
 use crate::{commit, kv};
 
-/// Consul's own limits, where the agent does not say others.
-const VALUE_BYTES_MAX: usize = 512 * 1024;
-const TRANSACTION_BYTES_MAX: usize = 512 * 1024;
-const TRANSACTION_OPERATIONS_MAX: usize = 64;
 /// What an operation takes in a transaction's JSON beside its key and value, at most.
 const OPERATION_BYTES: usize = 160;
 
@@ -45,23 +41,46 @@ pub(crate) struct Inner {
 }
 
 impl Consul {
-    /// Connects: asks the agent for its limits, and so finds out whether it is there and lets us in.
+    /// Connects: asks the agent for its limits, and so finds out whether it is there and lets us in. Proves what
+    /// [`prove_access_below`](ConsulSettings::prove_access_below) names.
     ///
     /// # Errors
-    /// * [`ErrorKind::Invalid`]: a setting does not fit; the text names it.
+    /// * [`ErrorKind::Invalid`]: a setting does not fit; the text names it. Or the agent's limits leave no room for
+    ///   a commit.
     /// * [`ErrorKind::Unavailable`]: no agent answers, or what answers is no Consul. Try again later.
-    /// * [`ErrorKind::Denied`]: the token is not known.
+    /// * [`ErrorKind::Denied`]: the token is not known, or may not do what was to be proved.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
     pub async fn connect(settings: ConsulSettings, seam: Seam) -> Result<Self, Error> {
         settings.validate()?;
         let http = Http::new(&settings)?;
-        let profile = profile(&http).await?;
+        let limits = http.limits().await.map_err(|failure| failure.of_read("connect", "agent/self"))?;
+        let profile = profile(limits)?;
+        if let Some(below) = settings.place_to_prove()? {
+            http.prove_access(&below).await.map_err(|failure| failure.of_read("connect", &below))?;
+        }
         let watches = Watches::new(Http::new(&settings)?, seam.clone(), settings.blocking_wait);
         let renewals = Http::new(&settings)?;
         let (sessions, epochs, closed) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
         Ok(Self(Arc::new(Inner { settings, seam, http, renewals, watches, profile, sessions, epochs, closed })))
+    }
+
+    /// Proves that the token may read and write below that place, without writing. Do this at the start: Consul
+    /// shows a place that may not be read as an empty one.
+    ///
+    /// Rules for single keys further below are not proved, nor that sessions may be opened, which Consul refuses
+    /// openly.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::Denied`]: the token may not; the text says what.
+    /// * [`ErrorKind::Unavailable`]: it could not be found out. Try again later.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn prove_access(&self, below: &Prefix) -> Result<(), Error> {
+        let http = &self.open("prove access")?.http;
+        http.prove_access(below).await.map_err(|failure| failure.of_read("prove access", below))
     }
 
     fn open(&self, operation: &'static str) -> Result<&Inner, Error> {
@@ -80,33 +99,22 @@ impl Inner {
     }
 }
 
-/// What this agent takes. It may keep its settings to itself; then Consul's own limits count.
-async fn profile(http: &Http) -> Result<Profile, Error> {
-    let answer = http.send(&Request::get("agent/self")).await.map_err(|f| f.of_read("connect", "agent/self"))?;
-    let limit = |name: &str, otherwise: usize| {
-        let settings: Option<serde_json::Value> = (answer.status == 200).then(|| answer.json().ok()).flatten();
-        let value = settings.as_ref().and_then(|settings| settings.get("DebugConfig")?.get(name)?.as_u64());
-        value.and_then(|value| usize::try_from(value).ok()).filter(|value| *value > 0).unwrap_or(otherwise)
-    };
-    match answer.status {
-        200 if answer.json::<serde_json::Value>().is_ok_and(|value| value.get("Config").is_some()) => {}
-        // Not allowed to see the agent's settings, which is no reason not to work with it.
-        403 if !String::from_utf8_lossy(&answer.body).contains("ACL not found") => {}
-        200 => {
-            let failure = crate::http::Failure::new(
-                crate::http::FailureKind::NotDone,
-                "what answers is no Consul agent; check the address",
-            );
-            return Err(failure.of_read("connect", "agent/self"));
-        }
-        _ => return Err(answer.failure().of_read("connect", "agent/self")),
-    }
-    let value = limit("KVMaxValueSize", VALUE_BYTES_MAX);
-    let body = limit("TxnMaxReqLen", TRANSACTION_BYTES_MAX).max(value);
-    let operations = (TRANSACTION_OPERATIONS_MAX - commit::GUARD_OPERATIONS) / commit::OPERATIONS_EACH;
+/// What fits into a commit on this agent.
+fn profile(limits: Limits) -> Result<Profile, Error> {
+    let operations = limits.operations.saturating_sub(commit::GUARD_OPERATIONS) / commit::OPERATIONS_EACH;
     // Values travel as base64, four bytes for three, within the JSON of the transaction.
-    let bytes = body.saturating_sub(TRANSACTION_OPERATIONS_MAX * OPERATION_BYTES + 4096) / 4 * 3;
-    Ok(Profile::new("consul", value.min(bytes), operations, bytes).with_early_ends([
+    let overhead = limits.operations * OPERATION_BYTES + 4096;
+    let bytes = limits.transaction_bytes.saturating_sub(overhead) / 4 * 3;
+    // A commit of one value also holds its key.
+    let (value, least) = (limits.value_bytes.min(bytes.saturating_sub(KEY_BYTES_MAX)), 4096);
+    if operations == 0 || value < least {
+        let why = format!(
+            "{limits:?} leaves no room for values of {least} bytes; raise `kv_max_value_size` and \
+                           `txn_max_req_len` of the agent"
+        );
+        return Err(Error::new(ErrorKind::Invalid, "connect").at("agent/self").because(why));
+    }
+    Ok(Profile::new("consul", value, operations, bytes).with_early_ends([
         EarlyEnd::Evidence,
         EarlyEnd::Operator,
         EarlyEnd::Gossip,

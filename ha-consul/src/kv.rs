@@ -135,8 +135,8 @@ pub(crate) fn snapshot(answer: Answer) -> Result<Snapshot, Failure> {
 
 fn pairs(answer: Answer) -> Result<Vec<Pair>, Failure> {
     match answer.status {
-        200 => answer.json(),
-        // Consul's own "nothing is there" has an index; that of something else has none.
+        // Consul's own answers have an index; those of something else, such as an empty list, have none.
+        200 if answer.index.is_some() => answer.json(),
         404 if answer.index.is_some() => Ok(Vec::new()),
         _ => Err(answer.failure()),
     }

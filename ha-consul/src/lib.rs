@@ -27,4 +27,4 @@ mod watch;
 mod wire;
 
 pub use backend::Consul;
-pub use settings::{ConsulSettings, Liveness, Token};
+pub use settings::{BasicAuth, ConsulSettings, Liveness, Tls, Token};

@@ -1,10 +1,14 @@
 use bytes::Bytes;
+use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
 
 use super::failure::{Failure, FailureKind};
+use super::verdict::verdict;
 
 /// The most of a foreign text that is shown in an error, in characters.
 const SHOWN_MAX: usize = 200;
+/// The most of a foreign text that is looked at, in bytes.
+const READ_MAX: usize = 4096;
 
 /// What Consul answered.
 #[derive(Debug)]
@@ -13,34 +17,15 @@ pub(crate) struct Answer {
     /// `X-Consul-Index`, where there is one.
     pub(crate) index: Option<u64>,
     pub(crate) body: Bytes,
+    /// What must not be shown, should the answer repeat it.
+    pub(super) secrets: Vec<HeaderValue>,
 }
-
-/// Texts of a 500 that say that the request was refused before it was put into the log.
-///
-/// Consul has one status for a request that certainly was not applied, for one that may have been,
-/// and for one that is malformed. Only the text tells, so a text that is not known here is taken for
-/// "may have been applied".
-const NOT_APPLIED: &[&str] = &[
-    "No cluster leader",
-    "node is not the leader",
-    "failed to get conn",
-    "No path to datacenter",
-    "leadership transfer in progress",
-    "Missing node registration",
-    "Raft leader not found in server lookup mapping",
-];
-/// Texts of a 500 that say that the request can never succeed as it is.
-const MALFORMED: &[&str] =
-    &["Invalid Session TTL", "Invalid Behavior setting", "strconv.", "session lookup: index error"];
-/// Texts of a session that is not there (any more).
-const NO_SESSION: &[&str] = &["invalid session", "Session id"];
-/// Texts of a missing permission, with a status that does not say so.
-const DENIED: &[&str] = &["Permission denied", "ACL not found"];
 
 impl Answer {
     /// Decodes a 200. What cannot be decoded did not come from a Consul that we understand.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|error| {
+            let error = self.hidden(&error.to_string());
             let why = format!("not the answer of a Consul agent ({error}): {}; check the address", self.shown());
             Failure::new(FailureKind::Unknown, why)
         })
@@ -52,27 +37,33 @@ impl Answer {
     }
 
     pub(crate) fn failure(&self) -> Failure {
-        let text = String::from_utf8_lossy(&self.body);
-        let says = |texts: &[&str]| texts.iter().any(|known| text.contains(known));
-        let (kind, what) = match self.status {
-            _ if says(DENIED) => (FailureKind::Denied, "correct the token's policy"),
-            401 | 403 => (FailureKind::Denied, "correct the token and its policy"),
-            _ if says(NO_SESSION) => (FailureKind::NoSession, "the session is not known to Consul"),
-            400 => (FailureKind::Invalid, "Consul does not understand the request"),
-            413 => (FailureKind::TooLarge, "larger than this agent's limits allow"),
-            429 => (FailureKind::NotDone, "the agent's rate limit; try again later"),
-            404 | 405 => (FailureKind::NotDone, "is this the address of a Consul agent?"),
-            500 if says(MALFORMED) => (FailureKind::Invalid, "Consul does not understand the request"),
-            500 if says(NOT_APPLIED) => (FailureKind::NotDone, "nothing was applied; try again later"),
-            _ => (FailureKind::Unknown, "it may have been applied"),
-        };
+        let (kind, what) = verdict(self.status, &self.text());
         Failure::new(kind, format!("status {}: {}; {what}", self.status, self.shown()))
     }
 
+    /// The beginning of the body.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body[..self.body.len().min(READ_MAX)]).into_owned()
+    }
+
+    /// Whether this agent is there and cannot serve, so that the next request had better ask another.
+    pub(super) fn leads_elsewhere(&self) -> bool {
+        self.status >= 500 || self.status == 429
+    }
+
     fn shown(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
+        let text = self.hidden(&self.text());
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN_MAX).collect();
         format!("{:?}", line.trim())
+    }
+
+    fn hidden(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.secrets {
+            let Ok(secret) = secret.to_str() else { continue };
+            text = text.replace(secret.trim_start_matches("Basic "), "…");
+        }
+        text
     }
 }
 
@@ -80,46 +71,34 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn kind(status: u16, body: &'static str) -> FailureKind {
-        Answer { status, index: None, body: Bytes::from_static(body.as_bytes()) }.failure().kind
-    }
-
-    #[test]
-    fn every_known_answer_says_whether_it_may_have_been_applied() {
-        use FailureKind::{Denied, Invalid, NoSession, NotDone, TooLarge, Unknown};
-        let table = [
-            (403, "Permission denied", Denied),
-            (403, "ACL not found", Denied),
-            (500, "rpc error making call: Permission denied", Denied),
-            (404, "404 page not found", NotDone),
-            (405, "method POST not allowed", NotDone),
-            (400, "Failed to parse body: unexpected EOF", Invalid),
-            (413, "Request body(524289 bytes) too large, max size: 524288 bytes.", TooLarge),
-            (413, "Transaction contains too many operations (65 > 64)", TooLarge),
-            (429, "", NotDone),
-            (500, "No cluster leader", NotDone),
-            (500, "rpc error making call: node is not the leader", NotDone),
-            (500, "rpc error getting client: failed to get conn: dial tcp: connection refused", NotDone),
-            (500, "leadership lost while committing log", Unknown),
-            (500, "rpc error making call: EOF", Unknown),
-            (500, "rpc error making call: stream closed", Unknown),
-            (500, "Invalid Session TTL '9000000000', must be between [10s=24h0m0s]", Invalid),
-            (500, "invalid session \"b569ce74\"", NoSession),
-            (404, "Session id '8ec0' not found", NoSession),
-            (502, "<html>Bad Gateway</html>", Unknown),
-            (500, "something never seen before", Unknown),
-        ];
-        for (status, body, expected) in table {
-            assert_eq!(kind(status, body), expected, "{status} {body}");
-        }
+    fn answer(status: u16, body: String) -> Answer {
+        let secrets = vec![HeaderValue::from_static("s3cret"), HeaderValue::from_static("Basic bWU6czNjcmV0")];
+        Answer { status, index: None, body: body.into(), secrets }
     }
 
     #[test]
     fn an_answer_of_something_else_is_no_success_and_its_text_is_cut() {
-        let page = format!("<html>{}\u{7}</html>", "x".repeat(10_000));
-        let answer = Answer { status: 200, index: None, body: page.into() };
+        let answer = answer(200, format!("<html>{}\u{7}</html>", "x".repeat(10_000)));
         let failure = answer.json::<Vec<u8>>().unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unknown);
         assert!(failure.why.len() < 500 && !failure.why.contains('\u{7}'), "{}", failure.why);
+    }
+
+    #[test]
+    fn an_answer_that_repeats_a_secret_is_shown_without_it() {
+        let echo = "X-Consul-Token: s3cret, Authorization: Basic bWU6czNjcmV0";
+        for status in [200, 403, 500] {
+            let answer = answer(status, format!("{echo} {}", "x".repeat(1000)));
+            let failure = if status == 200 { answer.json::<u8>().unwrap_err() } else { answer.failure() };
+            assert!(!failure.why.contains("s3cret") && !failure.why.contains("bWU6"), "{}", failure.why);
+            assert!(failure.why.contains("X-Consul-Token"), "{}", failure.why);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_shown_all_the_same() {
+        let mut answer = answer(500, String::new());
+        answer.body = Bytes::from_static(&[0xff, 0x00, 0xfe]);
+        assert_eq!(answer.failure().kind, FailureKind::Unknown);
     }
 }

@@ -1,6 +1,9 @@
+use std::error::Error as _;
 use std::fmt;
 
 use ha_core::{Error, ErrorKind};
+
+use super::tls::alert_of_handshake;
 
 /// Why a request has no useful answer, and whether what it asked for may have been done.
 #[derive(Debug)]
@@ -27,22 +30,53 @@ pub(crate) enum FailureKind {
     NoSession,
 }
 
+/// The most of an error's cause that is shown, in characters.
+const CAUSE_MAX: usize = 200;
+
 impl Failure {
     pub(crate) fn new(kind: FailureKind, why: impl fmt::Display) -> Self {
         Self { kind, why: why.to_string(), source: None }
     }
 
-    /// What a failed transport says. A connection that was never made has carried nothing.
-    pub(crate) fn of_transport(error: reqwest::Error, address: &str) -> Self {
+    /// What a failed transport says, and whether the request may have been carried out:
+    ///
+    /// | what failed | may have been | why |
+    /// |---|---|---|
+    /// | the request could not be made of its parts | no | nothing was sent |
+    /// | the connection: a name without address, refused, unreachable, too slow, TLS | no | there was no way to send it by |
+    /// | TLS, by an alert of the agent | no | it ended the handshake, after which alone it would read a request |
+    /// | anything later: reset, closed, cut in the middle of the answer, too slow | yes | it may have arrived |
+    pub(super) fn of_transport(error: reqwest::Error, address: &str) -> Self {
+        let refused_by_tls = alert_of_handshake(&error);
         let kind = if error.is_builder() {
             FailureKind::Invalid
-        } else if error.is_connect() {
+        } else if error.is_connect() || refused_by_tls {
             FailureKind::NotDone
         } else {
             FailureKind::Unknown
         };
-        // The URL may hold nothing secret, but a proxy's could; the address says enough.
-        Self { kind, why: format!("no answer from {address}"), source: Some(error.without_url()) }
+        // The URL holds nothing that the address does not say.
+        let error = error.without_url();
+        let mut why = format!("no answer from {address}: {}", cause(&error));
+        // The alert can be lost on its way: then the connection just breaks.
+        let breaks = address.starts_with("https:") && kind == FailureKind::Unknown && !error.is_timeout();
+        if refused_by_tls || breaks {
+            why.push_str("; does the agent ask for a client certificate?");
+        }
+        Self { kind, why, source: Some(error) }
+    }
+
+    /// Whether the time ran out. Another agent is not asked then: the caller's time is spent.
+    pub(super) fn took_too_long(&self) -> bool {
+        self.kind == FailureKind::Unknown && self.source.as_ref().is_some_and(reqwest::Error::is_timeout)
+    }
+
+    /// Adds what was tried before.
+    pub(super) fn after(mut self, before: Option<Self>) -> Self {
+        if let Some(before) = before {
+            self.why = format!("{}; before that {}", self.why, before.why);
+        }
+        self
     }
 
     /// As the error of a call that only reads: nothing can have been applied.
@@ -84,4 +118,17 @@ impl FailureKind {
             Self::NoSession => ErrorKind::SessionEnded,
         }
     }
+}
+
+/// The innermost cause: the outer ones say only that it was a request.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long".into();
+    }
+    let mut innermost = error.source();
+    while let Some(next) = innermost.and_then(|error| error.source()) {
+        innermost = Some(next);
+    }
+    let text = innermost.map_or_else(|| error.to_string(), ToString::to_string);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(CAUSE_MAX).collect()
 }

@@ -1,27 +1,34 @@
 //! Requests to an agent: sent once, bounded, with the token of the moment.
 
+mod access;
+mod agent;
 mod answer;
 mod failure;
+pub(crate) mod header;
+mod limits;
+mod request;
+mod tls;
 mod token;
+mod verdict;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use ha_core::{Error, ErrorKind};
-use reqwest::{Client, Method};
+use ha_core::Error;
+use reqwest::header::HeaderValue;
 
 use crate::address::Address;
-use crate::settings::ConsulSettings;
+use crate::settings::{ConsulSettings, invalid};
 
 pub(crate) use answer::Answer;
 pub(crate) use failure::{Failure, FailureKind};
-use token::TokenReader;
+pub(crate) use limits::Limits;
+pub(crate) use request::Request;
 
-/// The longest answer that is read: far more than any list of a cluster needs.
-const ANSWER_BYTES_MAX: usize = 256 << 20;
+use agent::{Agent, Way};
+use token::TokenReader;
 
 /// A way to the agents. Each purpose (commits, waiting, renewals) has one of its own, so that none
 /// waits for a connection of another's. Cheap to clone.
@@ -33,103 +40,75 @@ struct Inner {
     /// Which agent answered last.
     current: AtomicUsize,
     token: TokenReader,
+    auth: Option<HeaderValue>,
     /// Datacenter, namespace and partition, as part of a query.
     scope: String,
     request_timeout: Duration,
 }
 
-struct Agent {
-    address: Address,
-    client: Client,
-}
-
-/// One request.
-#[derive(Debug)]
-pub(crate) struct Request {
-    method: Method,
-    path: String,
-    body: Option<Vec<u8>>,
-    timeout: Option<Duration>,
-}
-
-impl Request {
-    pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None, timeout: None }
-    }
-
-    pub(crate) fn put(path: impl Into<String>) -> Self {
-        Self { method: Method::PUT, path: path.into(), body: None, timeout: None }
-    }
-
-    pub(crate) fn body(mut self, body: Vec<u8>) -> Self {
-        self.body = Some(body);
-        self
-    }
-
-    /// Instead of the time-out of the settings.
-    pub(crate) fn within(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-}
-
 impl Http {
     pub(crate) fn new(settings: &ConsulSettings) -> Result<Self, Error> {
-        let agent = |address: Address| {
-            let mut builder = Client::builder()
-                .connect_timeout(settings.connect_timeout)
-                // Nothing is sent again by itself: only the layer above knows what may be.
-                .retry(reqwest::retry::never())
-                .redirect(reqwest::redirect::Policy::none())
-                .tcp_nodelay(true)
-                .no_proxy();
-            if let Address::Unix(path) = &address {
-                builder = builder.unix_socket(path.as_path());
-            }
-            let client = builder.build().map_err(|error| {
-                Error::new(ErrorKind::Invalid, "consul client").at(&address).caused_by(error.without_url())
-            })?;
-            Ok(Agent { address, client })
-        };
-        let agents = settings.parsed_addresses()?.into_iter().map(agent).collect::<Result<_, Error>>()?;
-        let scope = [("dc", &settings.datacenter), ("ns", &settings.namespace), ("partition", &settings.partition)];
-        let scope = scope.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("&{name}={value}")));
+        let addresses = settings.parsed_addresses()?;
+        let agents = addresses.into_iter().map(|address| Agent::new(address, settings)).collect::<Result<_, _>>()?;
+        let auth = settings.auth.as_ref().map(header::of_user).transpose();
+        let scope: Vec<String> = settings.scope().map(|(name, value)| format!("{name}={value}")).collect();
         Ok(Self(Arc::new(Inner {
             agents,
             current: AtomicUsize::new(0),
-            token: TokenReader::new(settings.token.clone()),
-            scope: scope.collect(),
+            token: TokenReader::new(&settings.token)?,
+            auth: auth.map_err(|why| invalid("auth", why.into()))?,
+            scope: scope.join("&"),
             request_timeout: settings.request_timeout,
         })))
     }
 
-    /// Sends the request, once. Only an agent that it did not reach is replaced by the next one.
+    /// Sends the request, once.
+    ///
+    /// The next agent is asked instead if this one was certainly not reached. What only reads is also asked of the
+    /// next one if this one answers that it cannot serve, or the connection breaks; not if the time ran out, which is
+    /// the caller's. No agent is asked twice.
     ///
     /// # Cancel safety
     /// After a drop it may have been carried out.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let inner = &*self.0;
         let first = inner.current.load(Ordering::Relaxed);
-        let mut last = None;
-        for turn in 0..inner.agents.len() {
-            let index = (first + turn) % inner.agents.len();
+        let mut before = None;
+        for turn in 1..=inner.agents.len() {
+            let index = (first + turn - 1) % inner.agents.len();
+            let is_last = turn == inner.agents.len();
             match self.send_to(&inner.agents[index], request).await {
-                Ok(answer) => {
+                Ok(answer) if !answer.leads_elsewhere() => {
                     inner.current.store(index, Ordering::Relaxed);
-                    // An agent that is there and cannot serve: the next request may ask another.
-                    if answer.status >= 500 {
-                        self.turn_away_from(index);
-                    }
                     return Ok(answer);
                 }
-                Err(failure) if failure.kind == FailureKind::NotDone => last = Some(failure),
-                Err(failure) => {
+                // An agent that is there and cannot serve: the next request may ask another.
+                Ok(answer) if is_last || !request.only_reads() => {
+                    inner.current.store(index, Ordering::Relaxed);
                     self.turn_away_from(index);
-                    return Err(failure);
+                    return Ok(answer);
+                }
+                Ok(answer) => before = Some(answer.failure().after(before)),
+                Err(failure) => {
+                    let goes_on = match failure.kind {
+                        FailureKind::NotDone => true,
+                        FailureKind::Unknown => request.only_reads() && !failure.took_too_long(),
+                        _ => false,
+                    };
+                    if is_last || !goes_on {
+                        self.turn_away_from(index);
+                        return Err(failure.after(before));
+                    }
+                    before = Some(failure.after(before));
                 }
             }
         }
-        Err(last.unwrap_or_else(|| Failure::new(FailureKind::NotDone, "no agent is configured")))
+        // Settings without an address are refused.
+        Err(before.unwrap_or_else(|| Failure::new(FailureKind::NotDone, "no agent is configured")))
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.0.agents.iter().map(|agent| &agent.address)
     }
 
     /// How many agents there are.
@@ -142,12 +121,18 @@ impl Http {
         self.0.current.load(Ordering::Relaxed)
     }
 
-    /// Sends the request, once, to that agent and no other: checks belong to the agent that has them.
+    /// Sends the request, once, to that agent and no other: checks belong to the agent that has them. If it fails,
+    /// what comes next is asked of another.
     ///
     /// # Cancel safety
     /// After a drop it may have been carried out.
     pub(crate) async fn send_to_agent(&self, agent: usize, request: &Request) -> Result<Answer, Failure> {
-        self.send_to(&self.0.agents[agent % self.0.agents.len()], request).await
+        let index = agent % self.0.agents.len();
+        let result = self.send_to(&self.0.agents[index], request).await;
+        if result.as_ref().map_or(true, Answer::leads_elsewhere) {
+            self.turn_away_from(index);
+        }
+        result
     }
 
     fn turn_away_from(&self, index: usize) {
@@ -158,34 +143,19 @@ impl Http {
 
     async fn send_to(&self, agent: &Agent, request: &Request) -> Result<Answer, Failure> {
         let inner = &*self.0;
-        let joint = if request.path.contains('?') { "" } else { "?" };
-        let url = format!("{}/v1/{}{joint}{}", agent.address.base(), request.path, inner.scope);
-        let mut builder = agent.client.request(request.method.clone(), url);
-        builder = builder.timeout(request.timeout.unwrap_or(inner.request_timeout));
-        if let Some(token) = inner.token.current()? {
-            builder = builder.header("X-Consul-Token", token);
-        }
-        if let Some(body) = &request.body {
-            builder = builder.body(body.clone());
-        }
-        let failed = |error| Failure::of_transport(error, &agent.address.to_string());
-        let mut response = builder.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        let index = response.headers().get("X-Consul-Index").and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(Failure::new(FailureKind::Unknown, "the answer has no end; is this a Consul agent?"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status, index, body: Bytes::from(body) })
+        let way = Way {
+            token: inner.token.current(),
+            auth: inner.auth.clone(),
+            scope: &inner.scope,
+            within: request.timeout.unwrap_or(inner.request_timeout),
+        };
+        agent.send(request, &way).await
     }
 }
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses: Vec<String> = self.0.agents.iter().map(|agent| agent.address.to_string()).collect();
+        let addresses: Vec<String> = self.addresses().map(ToString::to_string).collect();
         f.debug_struct("Http").field("addresses", &addresses).finish_non_exhaustive()
     }
 }

@@ -113,11 +113,11 @@ async fn discard(seam: &Seam, storage: &StateStorage, doomed: &Doomed) {
             Some(Ok(())) => return,
             Some(Err(error)) => error,
             None => Error::new(ErrorKind::Storage, "discard state")
-                .at(&doomed.handle.uri)
+                .at(doomed.handle.shown())
                 .because(format!("it took longer than {TRY_AT_MOST:?}")),
         };
         if attempt == TRIES {
-            tracing::warn!(state = doomed.handle.uri, %error, "state that nothing points to could not be deleted; it is an orphan now");
+            tracing::warn!(state = %doomed.handle.shown(), %error, "state that nothing points to could not be deleted; it is an orphan now");
             return;
         }
         seam.sleep(seam.jittered(pause)).await;
@@ -131,7 +131,7 @@ async fn discard_once(storage: &StateStorage, doomed: &Doomed) -> Result<(), Err
         let ran = AssertUnwindSafe(before.run()).catch_unwind().await;
         ran.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::IllegalState, "discard checkpoint")
-                .at(&doomed.handle.uri)
+                .at(doomed.handle.shown())
                 .because("the application's discarder panicked; correct it"))
         })?;
     }

@@ -3,29 +3,41 @@
 pub mod backend;
 pub mod blob;
 pub mod checkpoint;
+pub mod cleanup;
 mod discard;
 pub mod election;
 mod error;
+mod evidence;
+mod excerpt;
 pub mod formats;
+mod health;
 pub mod job_result;
 mod job_status;
 mod names;
 pub mod plan;
+#[cfg(feature = "presence")]
+mod presence;
 pub mod record;
 pub mod resolve;
 pub mod retrieval;
 pub mod seam;
 mod services;
+mod shutdown;
 pub mod state;
 mod stores;
 pub mod wrap;
 pub mod writer;
 
 pub use error::{Error, ErrorKind};
+pub use evidence::{PresenceOptions, PresenceStats};
+pub use health::{Health, LastError, LatchHealth, SessionHealth, StoreHealth};
 pub use job_status::JobStatus;
 pub use names::{ComponentId, JobId, application_prefix};
 pub use services::{
-    BackendConnector, BackendSettings, ClientHaServices, ClientHighAvailabilityServices, DEFAULT_LEADER_ID,
+    BackendConnector, BackendSettings, ClientHaServices, ClientHighAvailabilityServices, Closing, DEFAULT_LEADER_ID,
     FactoryRegistry, HaServices, HighAvailabilityServices, HighAvailabilityServicesFactory, ServicesOptions,
     ServicesSetup,
 };
+pub use shutdown::{ShutdownReport, ShutdownStep, shut_down_after};
+#[cfg(feature = "signal")]
+pub use shutdown::{Termination, termination};

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::backend::{Key, Name, Prefix};
 
 /// Names that stand beside components below a latch, and so cannot be components themselves.
-const TAKEN: [&str; 3] = ["latch", "epoch", "barrier"];
+const TAKEN: [&str; 4] = ["latch", "epoch", "barrier", "presence"];
 
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident) => {
@@ -72,7 +72,8 @@ impl ComponentId {
     /// Checks and takes the name.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch`, `epoch`, `barrier`.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch`, `epoch`, `barrier`,
+    /// `presence`.
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
         let name = Name::new(name)?;
         if TAKEN.contains(&name.as_str()) {
@@ -118,9 +119,16 @@ impl JobId {
     /// Checks and takes the name.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`].
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch` and `epoch`: under these
+    /// neither the plan nor the result of a job could be stored.
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
-        Name::new(name).map(Self)
+        let job = Self(Name::new(name)?);
+        if layout::job_result(&job).is_reserved() {
+            return Err(Error::new(crate::ErrorKind::Invalid, "job id")
+                .at(&job)
+                .because("this name has a meaning of its own in a key; choose another"));
+        }
+        Ok(job)
     }
 }
 
@@ -136,6 +144,12 @@ pub fn application_prefix() -> Prefix {
 pub(crate) mod layout {
     use super::{ComponentId, JobId, Key, Prefix};
     use crate::backend::{Latch, Name};
+
+    /// Whether something of a cluster stands under that name, directly below its place.
+    pub(crate) fn is_taken(name: &str) -> bool {
+        let places = [leader(), extra_latches(), jobs(), job_results(), execution_plans(), all_blobs(), application()];
+        formats().as_str() == name || places.iter().any(|place| place.as_str().trim_end_matches('/') == name)
+    }
 
     /// The place of records that the application keeps for itself.
     pub(crate) fn application() -> Prefix {
@@ -154,7 +168,26 @@ pub(crate) mod layout {
 
     /// The place of an independent latch.
     pub(crate) fn extra_latch(name: &Name) -> Prefix {
-        Prefix::root().fixed("latches").below(name)
+        extra_latches().below(name)
+    }
+
+    /// The place of all independent latches.
+    pub(crate) fn extra_latches() -> Prefix {
+        Prefix::root().fixed("latches")
+    }
+
+    /// Which latch it is: `Some(None)` for the process's one latch, `Some` of its name for an independent one.
+    pub(crate) fn latch_name(latch: &Latch) -> Option<Option<Name>> {
+        if *latch == Latch::below(&leader()) {
+            return Some(None);
+        }
+        let name = extra_latches().relative(latch.key())?.strip_suffix("/latch")?;
+        Some(Some(Name::new(name).ok()?))
+    }
+
+    /// Where a leader takes back, for its epoch, what its presence proves.
+    pub(crate) fn presence(latch: &Latch) -> Key {
+        latch.home().fixed_key("presence")
     }
 
     pub(crate) fn connection_info(latch: &Latch, component: &ComponentId) -> Key {
@@ -177,8 +210,16 @@ pub(crate) mod layout {
         job_results().key(job.name())
     }
 
+    pub(crate) fn all_blobs() -> Prefix {
+        Prefix::root().fixed("blobs")
+    }
+
+    pub(crate) fn jobs() -> Prefix {
+        Prefix::root().fixed("jobs")
+    }
+
     pub(crate) fn blobs(job: &JobId) -> Prefix {
-        Prefix::root().fixed("blobs").below(job.name())
+        all_blobs().below(job.name())
     }
 
     pub(crate) fn blob(job: &JobId, blob: &Name) -> Key {
@@ -186,7 +227,7 @@ pub(crate) mod layout {
     }
 
     pub(crate) fn job(job: &JobId) -> Prefix {
-        Prefix::root().fixed("jobs").below(job.name())
+        jobs().below(job.name())
     }
 
     pub(crate) fn checkpoints(job_id: &JobId) -> Prefix {
@@ -197,6 +238,16 @@ pub(crate) mod layout {
     pub(crate) fn checkpoint(job: &JobId, id: u64) -> Key {
         let name = Name::new(format!("{id:019}")).expect("digits are a name");
         checkpoints(job).key(&name)
+    }
+
+    /// The folders of the state storage, each with what points to the states in it.
+    pub(crate) const PLAN_STATES: &str = "submittedJobGraph";
+    pub(crate) const CHECKPOINT_STATES: &str = "completedCheckpoint";
+    pub(crate) const BLOB_STATES: &str = "blob";
+
+    /// The folder of one job's states.
+    pub(crate) fn states(folder: &'static str, job: &JobId) -> [Name; 2] {
+        [Name::new(folder).expect("letters are a name"), job.name().clone()]
     }
 
     pub(crate) fn checkpoint_id_counter(job_id: &JobId) -> Key {

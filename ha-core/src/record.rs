@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::backend::{Entry, Key, Revision, WriteId};
+use crate::excerpt::excerpt;
 use crate::formats::Formats;
 use crate::{Error, ErrorKind};
 
@@ -146,7 +147,7 @@ pub fn decode_within<T: Body>(entry: &Entry, formats: Formats) -> Result<Record<
     let header = header(&entry.key, &entry.value, formats)?;
     let corrupt = |why: String| Error::new(ErrorKind::Corrupt, "decode").at(&entry.key).because(why);
     if header.kind != T::KIND {
-        return Err(corrupt(format!("expected a record of kind {:?}, found {:.40?}", T::KIND, header.kind)));
+        return Err(corrupt(format!("expected a record of kind {:?}, found {}", T::KIND, excerpt(header.kind, 40))));
     }
     let Some(write_id) = WriteId::parse(header.write_id) else {
         return Err(corrupt("its write_id is not 32 hexadecimal digits".into()));

@@ -17,7 +17,7 @@ use ha_core::record::{self, Body};
 use ha_core::resolve::Committer;
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
-use rigged::{Fate, Rigged, store};
+use rigged::{Fate, Rigged, store, until};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -200,14 +200,22 @@ async fn a_cancelled_create_does_not_come_back_after_a_removal() {
     let committer = Committer::new(Arc::<Rigged>::clone(&backend) as Arc<dyn Backend>, seam.clone());
     let (_session, fence) = lead(&*backend, "leader").await;
     let plan = key("plan");
-    // Held back, and the caller gives up before the second copy.
-    rig.next([Fate::HoldBack]);
+    // The first copy is held back. The caller gives up once it is on its way; whether a second one was
+    // sent by then makes no difference, for that one never arrives.
+    rig.next([Fate::HoldBack, Fate::Vanish]);
     let create = committer.commit(put(&seam, &plan, Expect::Absent, "x").guarded_by(fence.clone()));
-    assert!(seam.timeout(Duration::from_millis(1), create).await.is_none());
+    let on_its_way = until(&seam, "the create is on its way", || rig.held_back.lock().unwrap().len() == 1);
+    tokio::select! {
+        biased;
+        answer = create => panic!("answered, and nothing was delivered: {answer:?}"),
+        () = on_its_way => {}
+    }
+    rig.fates.lock().unwrap().clear();
     // Created by another commit, then removed.
     committer.commit(put(&seam, &plan, Expect::Absent, "y").guarded_by(fence.clone())).await.unwrap();
     remove(&committer, &fence, &plan).await.unwrap();
-    backend.deliver().await;
+    let late = backend.deliver().await;
+    assert!(matches!(late[..], [Outcome::Conflict { .. }]), "{late:?}");
     assert!(store.connect().read(&plan).await.unwrap().is_none(), "it came back");
 }
 

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use ha_core::backend::{Backend, EarlyEnd, Profile};
+use ha_core::backend::{Backend, EarlyEnd, Evidence, Profile};
 use ha_core::seam::Seam;
 use ha_core::{BackendConnector, Error, ServicesSetup};
 
@@ -59,7 +59,8 @@ impl Embedded {
     #[must_use]
     pub fn new(seam: Seam) -> Self {
         let profile = Profile::new("embedded", 512 * 1024, 64, 512 * 1024);
-        Self::with_profile(seam, profile.with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator]))
+        let profile = profile.with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator]);
+        Self::with_profile(seam, profile.with_evidence(Evidence::Own))
     }
 
     /// An empty store that enforces the limits of this profile, and reports it.

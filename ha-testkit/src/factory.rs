@@ -28,7 +28,8 @@ pub enum Capability {
     /// gives a latch to nobody before its holder's own deadline.
     Freeze,
     /// [`Store::slow_answers`]. Without it: that the deadline counts from the sending of a renewal and
-    /// not from its answer.
+    /// not from its answer. Not for a store that counts and answers a renewal in one step, in memory:
+    /// there an answer cannot be slow.
     SlowAnswers,
     /// [`Store::tamper`]. Without it: what happens when others edit latches and records, and how
     /// broken records are met.
@@ -113,13 +114,15 @@ pub trait Store: Send + Sync + 'static {
         Duration::from_secs(20)
     }
 
-    /// Ends a session as if its silence had run out. `session` is what
-    /// [`Session::id`](ha_core::backend::Session::id) says; so for all hooks on sessions.
+    /// Ends a session as if its silence had run out: it is over with
+    /// [`Ended::Expired`](ha_core::backend::Ended), and its latches become free. `session` is what
+    /// [`Session::id`](ha_core::backend::Session::id) says; so for all hooks on sessions. One that is
+    /// over already is left alone.
     async fn expire(&self, session: &str) {
         not_implemented("expire", session)
     }
 
-    /// Ends a session as an operator would.
+    /// Ends a session as an operator would: it is over with [`Ended::Revoked`](ha_core::backend::Ended).
     async fn revoke(&self, session: &str) {
         not_implemented("revoke", session)
     }
@@ -142,7 +145,9 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Writes, or with `None` removes, any key past all rules, as a foreign program would: with the
-    /// store's own tools, on a connection that is none of the backend's. Keys of latches included.
+    /// store's own tools, on a connection that is none of the backend's. Keys of latches included. If nobody
+    /// but the backend can write to the store (a file that one process locks), it is the edit that the
+    /// backend offers to operators.
     async fn tamper(&self, key: &Key, value: Option<Bytes>) {
         not_implemented("tamper", &format!("{key} ({} bytes)", value.map_or(0, |value| value.len())))
     }

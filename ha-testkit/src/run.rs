@@ -16,7 +16,8 @@ use crate::factory::{BackendFactory, Capability, Missing};
 use crate::fixture::Fixture;
 use crate::registry::Case;
 
-/// No case takes this long unless something hangs.
+/// No case takes this long unless something hangs, or the store is far slower than the largest cases
+/// bear: they make ten thousand commits.
 const CASE_MAX: Duration = Duration::from_secs(120);
 
 /// A running case.
@@ -108,7 +109,7 @@ pub async fn judge<O: Open>(
     body: impl FnOnce(O::Fixture) -> Running,
 ) -> Verdict {
     if let Some(lacking) = case.needs.iter().find(|need| !can.contains(need)) {
-        return Verdict::Skipped(format!("the test declares that this backend has no {lacking}"));
+        return Verdict::Skipped(format!("the test does not declare {lacking} in `can`"));
     }
     let Opened { fixture, seam, tear_down } = match open.open().await {
         Ok(opened) => opened,
@@ -120,7 +121,15 @@ pub async fn judge<O: Open>(
     tear_down.await;
     match outcome {
         Ok(Some(())) => Verdict::Passed,
-        Ok(None) => panic!("{} {} hangs: not over after {CASE_MAX:?}", case.id(), case.name),
+        Ok(None) => panic!("{}", not_over(case)),
         Err(panic) => resume_unwind(panic),
     }
+}
+
+fn not_over(case: &Case) -> String {
+    let (id, name) = (case.id(), case.name);
+    format!(
+        "{id} {name} is not over after {CASE_MAX:?}: something hangs, or the store is too slow for this case; \
+         run it alone and see whether calls still return (docs/write-a-backend.md, step 12)"
+    )
 }

@@ -17,7 +17,7 @@ use ha_core::checkpoint::{
 use ha_core::election::Leadership;
 use ha_core::seam::{Moment, Seam};
 use ha_core::state::StateStorage;
-use ha_core::{Error, ErrorKind, HaServices, HighAvailabilityServices, JobId, ServicesOptions};
+use ha_core::{Error, ErrorKind, HaServices, HighAvailabilityServices, JobId, PresenceOptions, ServicesOptions};
 use ha_embedded::Embedded;
 use ha_testkit::process::{Event, Process, Stage, role};
 use ha_testkit::remote::{Remote, Server};
@@ -41,7 +41,8 @@ impl Member {
         let backend = Remote::connect(self.server, &self.label, seam.clone()).await.unwrap();
         let storage = StateStorage::open(&self.storage, seam.clone()).unwrap();
         let session = SessionOptions { silence: SILENCE, label: self.label.clone() };
-        let options = ServicesOptions { session, ..ServicesOptions::default() };
+        // Here silence is to decide; what evidence does is shown elsewhere.
+        let options = ServicesOptions { session, presence: PresenceOptions::Off, ..ServicesOptions::default() };
         HaServices::new(Arc::new(backend), storage, &options, seam.clone()).unwrap()
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use ha_core::backend::{Change, Mark, Profile, Scope, Snapshot};
+use ha_core::backend::{Change, EarlyEnd, Evidence, Mark, Profile, Scope, Snapshot};
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
 use redb::{Database, ReadableDatabase};
@@ -39,12 +39,16 @@ impl Core {
     }
     // guide: end
 
+    // guide: profile
     /// What the layers above size themselves by. redb itself takes gigabytes; a commit stays small
     /// enough that the others need not wait for it.
     pub(crate) fn profile() -> Profile {
         Profile::new("redb", 1024 * 1024, 128, 4 * 1024 * 1024)
-            .with_early_ends([ha_core::backend::EarlyEnd::Evidence, ha_core::backend::EarlyEnd::Operator])
+            .with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator])
+            // One process has the file; when it dies, the next one to open the file frees every latch.
+            .with_evidence(Evidence::Own)
     }
+    // guide: end
 
     pub(crate) fn sessions(&self) -> MutexGuard<'_, Sessions> {
         // Nothing in here panics half-way through a change.

@@ -114,6 +114,7 @@ impl Session for RedbSession {
     }
 }
 
+// guide: drop
 impl Drop for RedbSession {
     fn drop(&mut self) {
         // Nobody is left who could write under this session: that is evidence, not silence.
@@ -121,6 +122,7 @@ impl Drop for RedbSession {
         self.store.writer.poke();
     }
 }
+// guide: end
 
 impl fmt::Debug for RedbSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

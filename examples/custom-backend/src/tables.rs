@@ -83,6 +83,7 @@ impl<'t> Tables<'t> {
         Ok(row.map(|row| row.value()).map(|(session, epoch)| (session, term(session, epoch))))
     }
 
+    // guide: hold
     /// Gives the latch to a session, under an epoch that no earlier term of it had.
     pub(crate) fn hold(&mut self, latch: &Key, session: u64) -> Result<Term, Error> {
         let stored = self.epochs.get(latch.as_str()).map_err(failed)?.map_or(0, |epoch| epoch.value());
@@ -91,6 +92,7 @@ impl<'t> Tables<'t> {
         self.latches.insert(latch.as_str(), (session, epoch)).map_err(failed)?;
         Ok(term(session, epoch))
     }
+    // guide: end
 
     /// Ends whatever term the latch is held under, without a word to its watchers.
     pub(crate) fn unhold(&mut self, latch: &Key) -> Result<(), Error> {

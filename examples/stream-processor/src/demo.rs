@@ -1,22 +1,27 @@
-//! The demo: a cluster, a job, and somebody who kills leaders.
+//! The demo: a cluster in one process, a job, and somebody who kills leaders.
+
+mod threads;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ha::blob::BlobKey;
 use ha::embedded::Embedded;
 use ha::seam::{Moment, Seam};
-use ha::{HighAvailabilityServices, JobId};
+use ha::{HighAvailabilityServices, JobId, JobStatus};
 use tokio::sync::mpsc;
 
 use crate::ExecutionPlan;
+use crate::cluster::client::{Client, Target};
 use crate::cluster::events::{Event, What};
-use crate::cluster::job_manager::JobManager;
-use crate::cluster::network::Network;
-use crate::cluster::worker::Worker;
-use crate::cluster::{Failure, Member, client};
+use crate::cluster::network::InProcess;
+use crate::cluster::protocol::Submission;
+use crate::cluster::{Failure, Settings};
+use crate::gate::Gate;
 use crate::report::{Failover, Timeline};
+use threads::{JobManager, Machine, Worker};
 
 /// Events that wait to be told before the cluster has to wait.
 const EVENTS: usize = 1024;
@@ -24,20 +29,26 @@ const EVENTS: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How many failures in a row, without a checkpoint between them, are taken for one that no retry mends.
 const FAILURES_MAX: u32 = 10;
+/// How long members may say nothing to the store. Killed ones are found at once.
+const SILENCE: Duration = Duration::from_secs(10);
 /// About so many checkpoints are taken over the whole stream.
 const CHECKPOINTS: u64 = 40;
 
 /// What the demo is to do.
 #[derive(Debug)]
 pub struct Demo<'a> {
-    /// What the job is.
+    /// What the job is, over the artefact.
     pub plan: ExecutionPlan,
+    /// The job's file, which is handed in with it.
+    pub artefact: &'a Path,
+    /// What that is called by its content.
+    pub key: BlobKey,
     /// How many records its source has.
     pub records: u64,
     /// How many times the leader is killed; at most one time less than there are records.
     pub kills: u32,
-    /// Where plans and checkpoints are stored.
-    pub storage: &'a Path,
+    /// A directory for all that the cluster stores.
+    pub scratch: &'a Path,
 }
 
 /// How it went.
@@ -60,6 +71,8 @@ pub enum Stuck {
     Silent(&'static str),
     /// The job fails again and again, for this reason at last.
     Failing(String),
+    /// The job had ended, and another leader ran it again.
+    RunAgain,
 }
 
 impl From<Failure> for Stuck {
@@ -76,22 +89,27 @@ impl Demo<'_> {
     pub async fn run(self, timeline: &mut Timeline) -> Result<Outcome, Stuck> {
         let seam = Seam::system();
         let (listener, events) = mpsc::channel(EVENTS);
-        let job = JobId::new("clicks").map_err(Failure::Ha)?;
-        let member = Member {
+        let job = JobId::new(&self.plan.job).map_err(Failure::Ha)?;
+        let storage = self.scratch.join("state");
+        let machine = Machine {
             store: Embedded::new(seam.clone()),
-            storage: url::Url::from_directory_path(self.storage).map_or_else(|()| String::new(), |url| url.to_string()),
-            network: Network::default(),
-            workers: self.plan.parallelism as usize,
+            settings: Settings {
+                storage: url::Url::from_directory_path(storage).map_or_else(|()| String::new(), |url| url.to_string()),
+                cluster_id: "demo".to_owned(),
+                silence: SILENCE,
+            },
+            network: InProcess::default(),
+            scratch: self.scratch.to_owned(),
             checkpoint_events: (self.records / CHECKPOINTS).max(1),
-            gate: Arc::default(),
+            gate: Arc::<Gate>::default(),
             listener,
         };
-        let workers = (0..member.workers).map(|number| Worker::start(number, &job, &member));
+        let workers = (0..self.plan.parallelism).map(|number| Worker::start(number, &machine));
         let _workers = workers.collect::<Result<Vec<_>, _>>()?;
         let managers = BTreeMap::new();
         let mut director = Director {
             seam,
-            member,
+            machine,
             events,
             managers,
             started: 0,
@@ -110,7 +128,7 @@ impl Demo<'_> {
 /// Starts and kills job managers, and notes what happens.
 struct Director<'a> {
     seam: Seam,
-    member: Member,
+    machine: Machine,
     events: mpsc::Receiver<Event>,
     managers: BTreeMap<String, JobManager>,
     started: u32,
@@ -128,7 +146,7 @@ struct Director<'a> {
 impl Director<'_> {
     fn start_manager(&mut self) -> Result<(), Failure> {
         self.started += 1;
-        let manager = JobManager::start(&format!("job-manager-{}", self.started), &self.member)?;
+        let manager = JobManager::start(&format!("job-manager-{}", self.started), &self.machine)?;
         self.managers.insert(manager.name().to_owned(), manager);
         self.standing_by = false;
         Ok(())
@@ -145,25 +163,57 @@ impl Director<'_> {
         for kill in 1..=demo.kills {
             self.kill(kill, demo, &mut outcome).await?;
         }
-        let finished = |event: &Event| matches!(event.what, What::Finished(_));
-        let ended = self.until("the end of the job", &mut outcome, finished).await?;
+        // A leader that is lost between storing the result and telling so leaves the telling to the next one.
+        let over = |event: &Event| matches!(event.what, What::Ended(_) | What::EndedEarlier(_));
+        let ended = self.until("the end of the job", &mut outcome, over).await?;
         outcome.took = ended.at.since(began);
+        if let What::Ended(result) | What::EndedEarlier(result) = ended.what
+            && result.status != JobStatus::Finished
+        {
+            return Err(Stuck::Failing(result.error.unwrap_or_else(|| result.status.to_string())));
+        }
+        self.kill_once_more(job, &mut outcome).await?;
         Ok(outcome)
+    }
+
+    /// The job has ended, and its result is stored: whoever leads next must leave it alone.
+    async fn kill_once_more(&mut self, job: &JobId, outcome: &mut Outcome) -> Result<(), Stuck> {
+        let Some(manager) = self.leader.take().and_then(|(name, _)| self.managers.remove(&name)) else {
+            return Err(Stuck::Silent("a leader to kill"));
+        };
+        self.timeline.note(self.seam.now(), manager.name(), "killed after the end of the job");
+        manager.kill();
+        while self.leader.is_none() {
+            self.until("another leader", outcome, |_| true).await?;
+        }
+        let settled = |event: &Event| matches!(event.what, What::Settled { .. });
+        let settled = self.until("what the last leader recovers", outcome, settled).await?;
+        if !matches!(settled.what, What::Settled { jobs: 0 }) {
+            return Err(Stuck::RunAgain);
+        }
+        self.timeline.note(settled.at, &settled.by, &format!("job {job} has a result and is not run again"));
+        Ok(())
     }
 
     /// Holds the source where the next leader is to be killed.
     fn hold(&self, demo: &Demo<'_>, kill: u32) {
         let (kill, kills) = (u64::from(kill), u64::from(demo.kills));
         let position = if kill > kills { u64::MAX } else { part(demo.records, kill, kills + 1) };
-        self.member.gate.set(position);
+        self.machine.gate.set(position);
     }
 
-    async fn submit(&mut self, job: &JobId, demo: &Demo<'_>) -> Result<(), Failure> {
-        let (services, _) = self.member.services("client", &self.seam)?;
-        let dispatcher = services.dispatcher_leader_retriever()?.watch();
-        let plan = serde_json::to_vec(&demo.plan)?;
-        client::submit(job, &plan, dispatcher, &self.member.network, &self.seam).await;
-        services.close().await?;
+    async fn submit(&mut self, job: &JobId, demo: &Demo<'_>) -> Result<(), Stuck> {
+        let (services, _) = self.machine.services("client", &self.seam).map_err(Failure::Ha)?;
+        let client = Client {
+            target: Target::Retrieved(services.cluster_rest_endpoint_leader_retriever().map_err(Failure::Ha)?.watch()),
+            network: Arc::new(self.machine.network.clone()),
+            seam: self.seam.clone(),
+            patience: PATIENCE,
+        };
+        let (id, plan) = (self.seam.uuid(), demo.plan.clone());
+        let submission = Submission { id, job: job.clone(), plan, artefact: demo.key };
+        client.submit(&submission, demo.artefact).await.map_err(|why| Stuck::Failing(why.to_string()))?;
+        services.close().await.map_err(Failure::Ha)?;
         Ok(())
     }
 
@@ -173,7 +223,7 @@ impl Director<'_> {
         while !(self.checkpointed && self.standing_by) {
             self.until("a checkpoint and a standby", outcome, |_| true).await?;
         }
-        let gate = Arc::clone(&self.member.gate);
+        let gate = Arc::clone(&self.machine.gate);
         self.meanwhile("the place of the next kill", outcome, gate.arrived(gate.position())).await?;
         let Some(manager) = self.leader.take().and_then(|(name, _)| self.managers.remove(&name)) else {
             return Err(Stuck::Silent("a leader to kill"));

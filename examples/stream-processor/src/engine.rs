@@ -1,17 +1,18 @@
 mod coordinator;
 mod keyed_task;
+mod remote;
+mod serving;
+mod slot;
 mod source_task;
 mod status;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as Shared, PoisonError};
 
-use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::error::{EngineError, ErrorKind};
-use crate::gate::Gate;
 use crate::plan::ExecutionPlan;
 use crate::progress::Progress;
 use crate::sink::{self, Part};
@@ -23,6 +24,9 @@ use coordinator::Coordinator;
 use keyed_task::KeyedTask;
 use source_task::SourceTask;
 use status::{Alarm, Status};
+
+pub use serving::{Fence, serve};
+pub use slot::{Link, Placement, Slot};
 
 /// Batches that may wait for a task. Enough to bridge a hiccup; what is in flight has to be folded before a barrier.
 const BATCHES_IN_FLIGHT: usize = 4;
@@ -81,10 +85,10 @@ impl Engine {
         if let Some(snapshot) = &restored {
             fits(&plan, snapshot, attempt)?;
         }
-        let opening = plan.clone();
+        let (opening, artefact) = (plan.clone(), placement.artefact.clone());
         let (restored, reader) = blocking(move || {
             let cursor = restored.as_ref().map(|snapshot| snapshot.position().cursor.clone());
-            let reader = Reader::open(&opening.source, cursor.unwrap_or_default())?;
+            let reader = Reader::open(&opening.source, artefact.as_deref(), cursor.unwrap_or_default())?;
             sink::prepare(&opening.output)?;
             match &restored {
                 Some(snapshot) => sink::commit(&opening.output, snapshot)?,
@@ -94,11 +98,11 @@ impl Engine {
             Ok((restored, reader))
         })
         .await?;
-        Ok(Self::assemble(&placement, plan, restored, reader, attempt))
+        Ok(Self::assemble(placement, plan, restored, reader, attempt))
     }
 
     fn assemble(
-        placement: &Placement,
+        mut placement: Placement,
         plan: ExecutionPlan,
         restored: Option<Snapshot>,
         reader: Reader,
@@ -120,12 +124,19 @@ impl Engine {
         for (number, windows) in (0_u32..).zip(windows.partition(task_count)) {
             let (sender, messages) = mpsc::channel(BATCHES_IN_FLIGHT);
             to_tasks.push(sender);
-            let task = KeyedTask::new(&plan, number, attempt, windows, Arc::clone(&progress));
             let alarm = Alarm::new(Arc::clone(&status_sender), Arc::clone(&progress));
-            let run = alarm.over(task.run(messages, acks.clone()));
-            match placement.slot(number) {
-                Some(slot) => tasks.spawn_on(run, slot),
-                None => tasks.spawn(run),
+            let (acks, progress) = (acks.clone(), Arc::clone(&progress));
+            let slot = placement.next_slot();
+            if let Some(Slot::Elsewhere(link)) = slot {
+                let order = remote::Order { plan: plan.clone(), number, attempt, windows };
+                tasks.spawn(alarm.over(remote::run(link, order, messages, acks, progress)));
+                continue;
+            }
+            let task = KeyedTask::new(&plan, number, attempt, windows, progress);
+            let run = alarm.over(task.run(messages, acks));
+            match slot {
+                Some(Slot::Threads(handle)) => tasks.spawn_on(run, &handle),
+                _ => tasks.spawn(run),
             };
         }
         let source =
@@ -200,23 +211,6 @@ impl Engine {
             Ok(_) => Ok(()),
             Err(_closed) => Err(stopped()),
         }
-    }
-}
-
-/// Where an engine runs, and how far it may read.
-#[derive(Debug, Clone, Default)]
-pub struct Placement {
-    /// Runtimes for the keyed tasks, used in turn; without any they run where the engine is started.
-    /// A task ends with its engine, or with its runtime, in which case the engine fails.
-    pub slots: Vec<Handle>,
-    /// What the source does not read past.
-    pub gate: Arc<Gate>,
-}
-
-impl Placement {
-    fn slot(&self, task: u32) -> Option<&Handle> {
-        let slots = self.slots.len().max(1);
-        self.slots.get(task as usize % slots)
     }
 }
 

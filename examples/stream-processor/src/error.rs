@@ -32,6 +32,9 @@ pub enum ErrorKind {
     DamagedOutput,
     /// The file system refused. Restart from the latest completed snapshot once the cause is gone.
     Io,
+    /// A task in another process is out of reach, or said something that no task says. Restart from the latest
+    /// completed snapshot, in other places.
+    Elsewhere,
     /// The engine does not run any more. Restart from the latest completed snapshot.
     Stopped,
 }
@@ -63,6 +66,7 @@ impl fmt::Display for EngineError {
             ErrorKind::Superseded => "superseded by a newer attempt",
             ErrorKind::DamagedOutput => "damaged output",
             ErrorKind::Io => "file system refused",
+            ErrorKind::Elsewhere => "task in another process",
             ErrorKind::Stopped => "engine stopped",
         };
         write!(formatter, "{class}: {}", self.what)

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::window;
 
 /// End of the year 9999. A greater event time is a mistake of the producer, and would close every window for good.
@@ -15,7 +17,7 @@ pub struct Event<'a> {
 }
 
 /// What the source sends to a keyed task. The order within one channel is the order of the input.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Message {
     Batch(Batch),
     /// Everything before it belongs to the checkpoint, nothing after it does.
@@ -26,7 +28,8 @@ pub(crate) enum Message {
 }
 
 /// Events for one task. The keys lie one after the other in one string, so that an event costs no allocation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Received")]
 pub(crate) struct Batch {
     keys: String,
     rows: Vec<Row>,
@@ -34,11 +37,40 @@ pub(crate) struct Batch {
     pub(crate) watermark_ms: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Row {
     window_start_ms: u64,
     value: i64,
     key_end: usize,
+}
+
+/// A batch from another process, before it is looked at.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Received {
+    keys: String,
+    rows: Vec<Row>,
+    watermark_ms: u64,
+}
+
+impl TryFrom<Received> for Batch {
+    type Error = String;
+
+    /// Every key must be a piece of the string, and not an empty one: folding cuts it there without looking.
+    fn try_from(received: Received) -> Result<Self, String> {
+        let Received { keys, rows, watermark_ms } = received;
+        let mut key_start = 0;
+        for row in &rows {
+            if row.key_end <= key_start || !keys.is_char_boundary(row.key_end) {
+                return Err(format!("no key ends at {} after {key_start}", row.key_end));
+            }
+            if row.window_start_ms > TIME_MAX_MS {
+                return Err(format!("no window starts at {} ms", row.window_start_ms));
+            }
+            key_start = row.key_end;
+        }
+        Ok(Self { keys, rows, watermark_ms })
+    }
 }
 
 impl Batch {

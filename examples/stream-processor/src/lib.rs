@@ -2,14 +2,21 @@
 //!
 //! Two things that know nothing of each other's inside: the engine, which processes events and takes
 //! snapshots, and the [`cluster`] around it, which uses the library to decide who runs the engine and which
-//! snapshot is the latest.
+//! snapshot is the latest. [`program`] puts both to work: as a demo in one process, or each part in its own.
+//!
+//! # Where to read what
+//! * How a service contends and leads: [`cluster::job_manager`], then the dispatcher and the job master beside it.
+//! * How others find the leader and refuse an older one: [`cluster::worker`], [`cluster::client`], [`Fence`].
+//! * In which order things are stored, and what a crash between two steps leaves: [`cluster`].
+//! * How a backend of one's own is added by name: [`cluster::backends`].
 //!
 //! # The engine
 //!
 //! A sequential source assigns events to parallel tasks, which fold them into tumbling windows and write the closed
 //! windows to an exactly-once sink. [`Engine::trigger`] takes a consistent [`Snapshot`] of all of it while events keep
 //! flowing; whoever keeps that snapshot safe calls [`Engine::commit`], and after a crash hands it to [`Engine::start`].
-//! Who may run the engine, and which snapshot is the latest, is decided outside.
+//! Who may run the engine, and which snapshot is the latest, is decided outside. Its tasks run on threads of its own,
+//! or in other processes: see [`Slot`].
 //!
 //! ```
 //! use stream_processor::{Engine, ExecutionPlan, Snapshot, SourceSpec, verify};
@@ -49,17 +56,20 @@ mod error;
 mod event;
 pub mod gate;
 mod plan;
+pub mod program;
 mod progress;
 pub mod report;
 pub mod sink;
 mod snapshot;
 pub mod source;
+pub mod term;
 pub mod verify;
 mod window;
+pub mod wire;
 
-pub use engine::{Engine, Placement};
+pub use engine::{Engine, Fence, Link, Placement, Slot, serve};
 pub use error::{EngineError, ErrorKind};
-pub use plan::{ExecutionPlan, SourceSpec};
+pub use plan::{Contents, ExecutionPlan, Recipe, SourceSpec};
 pub use progress::Progress;
 pub use snapshot::Snapshot;
 pub use window::Aggregate;

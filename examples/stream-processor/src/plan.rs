@@ -42,6 +42,34 @@ pub enum SourceSpec {
         /// The file; standard input is first copied to one by [`crate::source::spool`].
         path: PathBuf,
     },
+    /// Something that is kept elsewhere, so that it outlives the machine it came from. Whoever starts the engine
+    /// says where a copy of it lies, see [`crate::Placement`].
+    Artefact {
+        /// What it is called where it is kept.
+        name: String,
+        /// What it holds.
+        holds: Contents,
+    },
+}
+
+/// What an artefact holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contents {
+    /// Lines, as of [`SourceSpec::File`].
+    Lines,
+    /// A [`Recipe`] as JSON.
+    Recipe,
+}
+
+/// Says how events are generated: a tiny artefact that stands for any number of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// As in [`SourceSpec::Generator`].
+    pub seed: u64,
+    /// As in [`SourceSpec::Generator`].
+    pub events: u64,
 }
 
 impl ExecutionPlan {
@@ -69,6 +97,9 @@ impl ExecutionPlan {
             }
             SourceSpec::File { path } if path.as_os_str().is_empty() => {
                 refuse("source.path is empty; name a file".to_owned())
+            }
+            SourceSpec::Artefact { name, .. } if name.is_empty() => {
+                refuse("source.name is empty; name an artefact".to_owned())
             }
             _ => Ok(()),
         }

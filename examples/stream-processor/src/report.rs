@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use ha::JobStatus;
 use ha::seam::Moment;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
@@ -65,16 +66,15 @@ impl Timeline {
                 self.bar.set_message(format!("checkpoint {id}"));
                 return;
             }
-            What::StandingBy => "stands by".to_owned(),
-            What::Leading(token) => format!("leads, fencing token {token}"),
-            What::Lost(why) => format!("lost leadership: {why}"),
-            What::Accepted(job) => format!("accepted job {job}, its plan is stored"),
-            What::Recovered { checkpoint: Some(id), events } => {
-                format!("restored checkpoint {id}, goes on at event {events}")
+            // Nothing that a reader of the demo waits for.
+            What::Settled { .. } | What::CleanedUp(_) => return,
+            What::Ended(result) if result.status == JobStatus::Finished => {
+                format!("job {} finished after {} checkpoints", result.job, self.checkpoints)
             }
-            What::Recovered { checkpoint: None, .. } => "no checkpoint yet, begins at the first event".to_owned(),
-            What::Finished(job) => format!("job {job} finished after {} checkpoints", self.checkpoints),
-            What::Failed(error) => format!("failed, goes on: {error}"),
+            _ => match event.text() {
+                Some(text) => text,
+                None => return,
+            },
         };
         self.note(event.at, &event.by, &text);
     }

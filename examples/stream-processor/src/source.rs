@@ -12,10 +12,14 @@ mod parse;
 mod rejects;
 mod spooled;
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EngineError, ErrorKind};
-use crate::plan::SourceSpec;
+use crate::plan::{Contents, Recipe, SourceSpec};
 
 pub use crate::event::Event;
 pub use rejects::{Reason, Rejected, Rejects};
@@ -70,17 +74,37 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    pub(crate) fn open(spec: &SourceSpec, from: Cursor) -> Result<Self, EngineError> {
+    /// Opens the source; `artefact` is where the copy of an artefact lies.
+    pub(crate) fn open(spec: &SourceSpec, artefact: Option<&Path>, from: Cursor) -> Result<Self, EngineError> {
         match spec {
-            SourceSpec::Generator { seed, events } => {
-                if from.records > *events {
-                    let what = format!("record {} is behind the end of {events} generated events", from.records);
-                    return Err(EngineError::new(ErrorKind::Mismatch, what));
-                }
-                Ok(Self::Generator(generator::Generator::new(*seed, *events, from)))
-            }
+            SourceSpec::Generator { seed, events } => Self::generate(*seed, *events, from),
             SourceSpec::File { path } => Ok(Self::Lines(lines::Lines::open(path, from)?)),
+            SourceSpec::Artefact { name, holds } => {
+                let Some(path) = artefact else {
+                    let what = format!("source.name is {name}, and it was not said where a copy of it lies");
+                    return Err(EngineError::new(ErrorKind::InvalidPlan, what));
+                };
+                match holds {
+                    Contents::Lines => Ok(Self::Lines(lines::Lines::open(path, from)?)),
+                    Contents::Recipe => {
+                        let Recipe { seed, events } = recipe(path)?;
+                        Self::generate(seed, events, from)
+                    }
+                }
+            }
         }
+    }
+
+    fn generate(seed: u64, events: u64, from: Cursor) -> Result<Self, EngineError> {
+        if events > i64::MAX as u64 {
+            let what = format!("source.events {events} is greater than {}", i64::MAX);
+            return Err(EngineError::new(ErrorKind::InvalidPlan, what));
+        }
+        if from.records > events {
+            let what = format!("record {} is behind the end of {events} generated events", from.records);
+            return Err(EngineError::new(ErrorKind::Mismatch, what));
+        }
+        Ok(Self::Generator(generator::Generator::new(seed, events, from)))
     }
 
     #[inline]
@@ -97,4 +121,15 @@ impl Reader {
             Self::Lines(lines) => lines.cursor(),
         }
     }
+}
+
+/// A longer recipe is none.
+const RECIPE_BYTES_MAX: u64 = 4096;
+
+fn recipe(path: &Path) -> Result<Recipe, EngineError> {
+    let refused = |cause| EngineError::io("cannot read the recipe", path, cause);
+    let mut text = Vec::new();
+    File::open(path).map_err(refused)?.take(RECIPE_BYTES_MAX).read_to_end(&mut text).map_err(refused)?;
+    serde_json::from_slice(&text)
+        .map_err(|cause| EngineError::new(ErrorKind::InvalidPlan, format!("the artefact is no recipe: {cause}")))
 }

@@ -60,7 +60,7 @@ impl fmt::Display for Verdict {
 /// [`crate::ErrorKind::InvalidPlan`], or [`crate::ErrorKind::Io`] if the input cannot be read.
 pub fn expected(plan: &ExecutionPlan) -> Result<Expected, EngineError> {
     plan.validate()?;
-    let mut reader = Reader::open(&plan.source, Cursor::default())?;
+    let mut reader = Reader::open(&plan.source, None, Cursor::default())?;
     let mut rows: BTreeMap<u64, BTreeMap<String, Aggregate>> = BTreeMap::new();
     let mut late = 0;
     let mut newest_ms = 0_u64;

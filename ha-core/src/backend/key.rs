@@ -2,6 +2,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::excerpt::excerpt;
 use crate::{Error, ErrorKind};
 
 /// The longest name of one thing (a cluster, a component, a job), in bytes.
@@ -11,7 +12,7 @@ pub const KEY_BYTES_MAX: usize = 512;
 
 /// Checks one segment of a key: what may stand between two slashes.
 fn check_segment(segment: &str, what: &'static str) -> Result<(), Error> {
-    let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, what).at(format!("{segment:.64?}")).because(why));
+    let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, what).at(excerpt(segment, 64)).because(why));
     if segment.is_empty() {
         return invalid("a name must not be empty".into());
     }
@@ -83,7 +84,7 @@ impl Key {
         let key = key.as_ref();
         if key.len() > KEY_BYTES_MAX {
             return Err(Error::new(ErrorKind::Invalid, "key")
-                .at(format!("{key:.64?}"))
+                .at(excerpt(key, 64))
                 .because(format!("{} bytes; at most {KEY_BYTES_MAX} are allowed", key.len())));
         }
         key.split('/').try_for_each(|segment| check_segment(segment, "key"))?;

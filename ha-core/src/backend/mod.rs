@@ -45,7 +45,7 @@ use crate::Error;
 pub use commit::{Commit, Expect, Outcome, Write, WriteId};
 pub use entry::{Change, Entry, Mark, Revision, Snapshot};
 pub use key::{KEY_BYTES_MAX, Key, NAME_BYTES_MAX, Name, Prefix, Scope};
-pub use profile::{EarlyEnd, Profile, ReadGuarantee};
+pub use profile::{EarlyEnd, Evidence, Profile, ReadGuarantee};
 pub use session::{Acquire, Ended, Fence, Holder, Latch, Session, SessionOptions, Term};
 
 /// A handle on a store, as one process has it. See the [module](self) for the contract.
@@ -64,7 +64,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Nothing is lost by dropping the future.
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error>;
 
-    /// Reads all keys below a place as they stand together at one moment.
+    /// Reads all keys below a place as they stand together at one moment, those of latches included.
     ///
     /// # Errors
     /// As [`Backend::read`]. An answer that is not whole is an error.

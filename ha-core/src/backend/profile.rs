@@ -15,10 +15,12 @@ pub struct Profile {
     pub reads: ReadGuarantee,
     /// In which ways a session can end before its `valid_until`. Empty: only by its owner.
     pub early_ends: Vec<EarlyEnd>,
+    /// Where evidence comes from that the process of a session is dead.
+    pub evidence: Evidence,
 }
 
 impl Profile {
-    /// A profile with linearizable reads, no early ends, and these limits.
+    /// A profile with linearizable reads, no early ends, no evidence of its own, and these limits.
     #[must_use]
     pub fn new(
         name: &'static str,
@@ -33,6 +35,7 @@ impl Profile {
             commit_bytes_max,
             reads: ReadGuarantee::Linearizable,
             early_ends: Vec::new(),
+            evidence: Evidence::Wanted,
         }
     }
 
@@ -40,6 +43,13 @@ impl Profile {
     #[must_use]
     pub fn with_early_ends(mut self, early_ends: impl Into<Vec<EarlyEnd>>) -> Self {
         self.early_ends = early_ends.into();
+        self
+    }
+
+    /// The same profile with evidence from there.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: Evidence) -> Self {
+        self.evidence = evidence;
         self
     }
 
@@ -76,4 +86,16 @@ pub enum EarlyEnd {
     Agent,
     /// An older state of the store was restored.
     Restore,
+}
+
+/// Where evidence comes from that the process of a session is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// The backend itself ends the sessions of a dead process at once; so does a store that lives in
+    /// one process and begins without sessions.
+    Own,
+    /// The store only hears silence. Processes that find out about one another can spare the waiting; see
+    /// [`PresenceOptions`](crate::PresenceOptions).
+    Wanted,
 }

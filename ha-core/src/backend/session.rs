@@ -64,7 +64,8 @@ pub struct Term {
     /// Strictly greater than that of every earlier term of the latch, on every backend: the
     /// fencing token that systems outside compare.
     pub epoch: u64,
-    /// What the backend itself recognises the term by. The layers above only compare it.
+    /// What the backend itself recognises the term by. The layers above only compare it. Together
+    /// with the epoch it is that of no other term, of another latch neither.
     pub native: Arc<str>,
 }
 
@@ -160,8 +161,11 @@ pub trait Session: fmt::Debug + Send + Sync {
     /// Makes one attempt to take the latch. It does not wait.
     ///
     /// Winning raises the latch's stored epoch in the same atomic step, to
-    /// `max(stored + 1, native)`. With `over`, and only if the latch is held under exactly that
-    /// term, the same step ends that term first and takes its place; a newer term is not touched.
+    /// `max(stored + 1, native)`, where `native` is a number of the store's own that only grows (its
+    /// revision, its index): so the epoch grows even if the stored one was lost. It puts `holder` at the
+    /// latch's key and the epoch, in decimal, at [`Latch::epoch_key`]. With `over`, and only if the
+    /// latch is held under exactly that term, the same step ends that term first and takes its place;
+    /// a newer term is not touched.
     ///
     /// # Errors
     /// * [`ErrorKind::Indeterminate`](crate::ErrorKind::Indeterminate): it may be ours. Attempt
@@ -176,6 +180,9 @@ pub trait Session: fmt::Debug + Send + Sync {
 
     /// Lets go of the latch if this session holds it; success if it does not.
     ///
+    /// Whoever watches the latch's key hears of it. Whether the key stays, with whatever value, or
+    /// goes is the backend's choice: [`Entry::held`](super::Entry::held) alone says that it is free.
+    ///
     /// # Errors
     /// As any write; after `Indeterminate` it may still be held, until the session is closed.
     ///
@@ -183,7 +190,8 @@ pub trait Session: fmt::Debug + Send + Sync {
     /// After a drop the latch may be free or not.
     async fn release(&self, latch: &Latch) -> Result<(), Error>;
 
-    /// Up to when the session is certainly alive. No I/O, no lock that I/O is done under.
+    /// Up to when the session is certainly alive; [`Deadline::PAST`] once it is over. No I/O, no lock
+    /// that I/O is done under.
     fn valid_until(&self) -> Deadline;
 
     /// Waits until the session is over as far as this process can know. Many may wait.
@@ -192,7 +200,8 @@ pub trait Session: fmt::Debug + Send + Sync {
     /// Nothing is lost by dropping the future.
     async fn ended(&self) -> Ended;
 
-    /// Ends the session and lets go of all its latches. A second call does nothing.
+    /// Ends the session and lets go of all its latches: they are free when it returns, and
+    /// [`Session::ended`] answers [`Ended::Closed`]. A second call does nothing.
     ///
     /// # Errors
     /// The store could not be told; it finds out by silence.

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use super::pointer::{Found, Pointer, broken};
 use super::{BlobKey, BlobStore};
-use crate::backend::{Entry, Expect, Name};
+use crate::backend::{Entry, Expect};
 use crate::discard::Discards;
 use crate::names::layout;
 use crate::state::{Chunks, StateHandle, StateStorage};
@@ -82,10 +82,16 @@ impl DefaultBlobStore {
 
     /// Makes the pointer lead to this state, or finds that it leads to as good a one. Returns the state
     /// that nothing leads to any more, or never will.
-    async fn link(&self, job: &JobId, key: &BlobKey, state: &StateHandle) -> Result<Option<StateHandle>, Error> {
+    async fn link(
+        &self,
+        writer: &Writer,
+        job: &JobId,
+        key: &BlobKey,
+        state: &StateHandle,
+    ) -> Result<Option<StateHandle>, Error> {
         for _ in 0..ATTEMPTS {
             // Made first, so that a deposed leader is told so even if the blob is there.
-            let draft = self.writer.draft()?;
+            let draft = writer.draft()?;
             let found = self.find(job, key).await?;
             if let Some(found) = &found
                 && self.storage.seems_whole(&found.state).await?
@@ -95,7 +101,7 @@ impl DefaultBlobStore {
             let expect = found.as_ref().map_or(Expect::Absent, |found| Expect::Revision(found.revision));
             let pointer = Pointer { state: state.clone() };
             let draft = draft.put(layout::blob(job, &key.name()), expect, &pointer)?;
-            if let Committed::Applied(_) = self.writer.commit(draft).await? {
+            if let Committed::Applied(_) = writer.commit(draft).await? {
                 return Ok(found.map(|found| found.state));
             }
         }
@@ -152,12 +158,12 @@ fn conflict(operation: &'static str, job: &JobId) -> Error {
 impl BlobStore for DefaultBlobStore {
     async fn put(&self, job: &JobId, content: Chunks<'_>) -> Result<BlobKey, Error> {
         // Looked at before content is written in vain; the commit decides.
-        self.writer.draft().map(drop)?;
+        let writer = self.writer.pin()?;
         self.discards.room().await;
-        let folder = [Name::new("blob").expect("letters are a name"), job.name().clone()];
-        let state = self.storage.write_chunks(&folder, content).await?;
+        let folder = layout::states(layout::BLOB_STATES, job);
+        let state = self.storage.write_chunks_as(&writer.origin(), &folder, content).await?;
         let key = BlobKey::of_state(&state).expect("a handle just made holds a checksum");
-        let linked = self.link(job, &key, &state).await;
+        let linked = self.link(&writer, job, &key, &state).await;
         let unused = match &linked {
             Ok(unused) => unused.clone(),
             // It may be what the pointer leads to: nothing is deleted in doubt.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::backend::Name;
+use crate::excerpt::excerpt;
 use crate::state::StateHandle;
 use crate::{Error, ErrorKind};
 
@@ -73,7 +74,7 @@ impl FromStr for BlobKey {
         });
         parsed.ok_or_else(|| {
             Error::new(ErrorKind::Invalid, "blob key")
-                .at(format!("{text:.100?}"))
+                .at(excerpt(text, 100))
                 .because("expected 64 hexadecimal digits, a hyphen and the length")
         })
     }

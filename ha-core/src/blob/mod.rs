@@ -10,4 +10,5 @@ mod store;
 
 pub use default_store::DefaultBlobStore;
 pub use key::BlobKey;
+pub(crate) use pointer::state_in;
 pub use store::BlobStore;

@@ -17,6 +17,12 @@ impl Body for Pointer {
     const KIND: &'static str = "blob";
 }
 
+/// The state that a stored pointer leads to.
+pub(crate) fn state_in(job: &JobId, entry: &Entry, formats: Formats) -> Result<StateHandle, Error> {
+    let key = entry.key.last().parse::<BlobKey>().map_err(|_| broken(job, entry, ErrorKind::Corrupt))?;
+    Ok(Found::decode(job, &key, entry, formats)?.state)
+}
+
 /// A pointer as it was read.
 #[derive(Debug)]
 pub(super) struct Found {

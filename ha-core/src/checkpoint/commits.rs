@@ -9,7 +9,7 @@ use super::{CompletedCheckpoint, DefaultCompletedCheckpointStore};
 use crate::backend::{Entry, Expect, Key};
 use crate::discard::Doomed;
 use crate::names::layout;
-use crate::state::StateHandle;
+use crate::state::{Origin, StateHandle};
 use crate::writer::{Committed, Draft};
 use crate::{Error, ErrorKind, JobStatus};
 
@@ -31,6 +31,14 @@ impl DefaultCompletedCheckpointStore {
             None => (ErrorKind::NotLeader, "recovered without a leadership".into()),
         };
         Err(Error::new(kind, "write checkpoints").at(&self.job).because(format!("{why}; recover the store anew")))
+    }
+
+    /// What the state of this checkpoint is named after. All commits of this store are under the epoch of its
+    /// recovery, so that it need not be pinned any further.
+    pub(super) fn origin(&self, checkpoint: &CompletedCheckpoint) -> Result<Origin, Error> {
+        self.draft().map(drop)?;
+        let origin = self.writer.pin()?.origin();
+        Ok(if checkpoint.is_never_retained() { origin } else { origin.kept() })
     }
 
     pub(super) fn key(&self, id: u64) -> Key {

@@ -162,6 +162,11 @@ impl CompletedCheckpoint {
         self.is_discarded_when_subsumed() && self.retention.discards_on(status)
     }
 
+    /// Whether its data goes with its pointer, however the job ended.
+    pub(super) fn is_never_retained(&self) -> bool {
+        self.is_discarded_when_subsumed() && self.retention == RetentionPolicy::NeverRetainAfterTermination
+    }
+
     /// What it counts as in the store: a claimed savepoint is a checkpoint like any other, and what
     /// was restored without claiming is somebody else's savepoint, whatever it was taken for.
     pub(super) fn role(&self) -> CheckpointKind {

@@ -8,6 +8,7 @@ use super::pointer::{self, Found};
 use super::{CheckpointDiscarder, CheckpointOrigin, CompletedCheckpoint, CompletedCheckpointStore, RecoveryClaimMode};
 use crate::backend::Name;
 use crate::discard::Discards;
+use crate::names::layout;
 use crate::state::StateStorage;
 use crate::writer::Writer;
 use crate::{Error, ErrorKind, JobId, JobStatus};
@@ -112,7 +113,7 @@ impl DefaultCompletedCheckpointStore {
         let epoch = writer.draft().ok().map(|draft| draft.epoch());
         let held = pointer::recover(writer.backend().as_ref(), &storage, job, writer.formats()).await?;
         tracing::info!(%job, checkpoints = held.len(), latest = held.last().map_or(0, |h| h.checkpoint.id), "recovered");
-        let folder = [Name::new("completedCheckpoint").expect("letters are a name"), job.name().clone()];
+        let folder = layout::states(layout::CHECKPOINT_STATES, job);
         let discards = Discards::new(writer.seam().clone(), storage.clone());
         let state = Mutex::new(State::new(held));
         Ok(Self { job: job.clone(), folder, writer, storage, options, epoch, discards, state })
@@ -174,11 +175,11 @@ impl CompletedCheckpointStore for DefaultCompletedCheckpointStore {
         if self.open("add checkpoint").await?.held.contains_key(&checkpoint.id) {
             return Err(self.already_exists(checkpoint.id));
         }
-        self.draft().map(drop)?;
+        let origin = self.origin(&checkpoint)?;
         // Slow deletions must not pile up without bound.
         self.discards.room().await;
         let checkpoint = Arc::new(checkpoint);
-        let handle = self.storage.write(&self.folder, checkpoint.state.clone()).await?;
+        let handle = self.storage.write_as(&origin, &self.folder, checkpoint.state.clone()).await?;
         let added = match self.open("add checkpoint").await {
             Ok(mut state) => {
                 let added = self.commit_add(&mut state, &checkpoint, &handle).await;

@@ -27,4 +27,5 @@ pub use default_counter::DefaultCheckpointIdCounter;
 pub use default_store::{CheckpointStoreOptions, DefaultCompletedCheckpointStore};
 pub use discarder::{CheckpointDiscarder, DiscardStateOnly};
 pub use factory::{CheckpointRecoveryFactory, DefaultCheckpointRecoveryFactory};
+pub(crate) use pointer::state_in;
 pub use store::CompletedCheckpointStore;

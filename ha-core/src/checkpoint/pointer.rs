@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::formats::Formats;
 use crate::names::layout;
 use crate::record::{self, Body};
 use crate::state::{StateHandle, StateStorage};
-use crate::{Error, ErrorKind, JobId};
+use crate::{Error, ErrorKind, JobId, JobStatus};
 
 /// How many states are loaded at a time: enough to hide the latency of an object store.
 const LOADS: usize = 16;
@@ -51,6 +52,20 @@ impl Pointer {
             state,
         }
     }
+}
+
+/// The state that a stored pointer leads to, and whether it goes with its pointer when the job has ended so.
+/// Without a status it goes only if no policy could want to retain it.
+pub(crate) fn state_in(
+    entry: &Entry,
+    ended: Option<JobStatus>,
+    formats: Formats,
+) -> Result<(StateHandle, bool), Error> {
+    let Found { id, pointer, .. } = Found::decode(entry, formats)?;
+    let checkpoint = CompletedCheckpoint::new(id, pointer.kind, pointer.timestamp_unix_ms, Bytes::new())
+        .with_retention(pointer.retention)
+        .with_origin(pointer.origin);
+    Ok((pointer.state, ended.map_or(checkpoint.is_never_retained(), |status| checkpoint.is_discarded_on(status))))
 }
 
 /// A pointer as it was read.
@@ -139,7 +154,7 @@ async fn load_one(storage: &StateStorage, job: &JobId, found: Found) -> Result<H
         };
         Error::new(error.kind(), "recover checkpoint")
             .at(layout::checkpoint(job, id))
-            .because(format!("its state {} cannot be read; {advice}", pointer.state.uri))
+            .because(format!("its state {} cannot be read; {advice}", pointer.state.shown()))
             .caused_by(error)
     })?;
     let handle = pointer.state.clone();

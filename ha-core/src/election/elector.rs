@@ -2,6 +2,7 @@
 
 mod admission;
 mod runner;
+mod watching;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::sessions::Sessions;
 use super::{Grant, LossReason};
 use crate::Error;
 use crate::backend::Latch;
+use crate::evidence::{Identity, Presence};
 use crate::record;
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
@@ -80,10 +82,10 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What is stored in the latch when it is taken.
-    fn holder(&self) -> Result<Bytes, Error> {
+    fn holder(&self, presence: Option<Presence>, took_over_from: Option<Identity>) -> Result<Bytes, Error> {
         let seam = self.committer.seam();
         let label = self.sessions.options().label.clone();
-        let holder = HolderInformation { label, since_unix_ms: seam.unix_ms() };
+        let holder = HolderInformation { label, since_unix_ms: seam.unix_ms(), presence, took_over_from };
         // The epoch is not known before the latch is taken; the backend keeps it beside. Nor is the cluster's
         // format: the oldest is read by all who may contend beside this version.
         record::encode_in(self.committer.formats().oldest(), &holder, seam.write_id(), 0)

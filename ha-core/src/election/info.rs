@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::evidence::{Identity, Presence};
 use crate::record::Body;
 use crate::{Error, ErrorKind};
 
@@ -38,13 +39,19 @@ impl LeaderInformation {
     }
 }
 
-/// What stands in a held latch, for people who look into the store.
+/// What stands in a held latch, for people who look into the store and for standbys.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct HolderInformation {
     /// As the session's options give it.
     pub(super) label: String,
     /// By the holder's wall clock.
     pub(super) since_unix_ms: u64,
+    /// Where the holder can be seen to live. Without it, nobody can find out but by its silence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) presence: Option<Presence>,
+    /// Whose place was taken on evidence that it is dead. Whoever reads itself here knows better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) took_over_from: Option<Identity>,
 }
 
 impl Body for HolderInformation {

@@ -9,7 +9,7 @@ use super::registration::Registration;
 use super::{FencingToken, Grant, LeaderInformation, LossReason};
 use crate::blob::BlobStore;
 use crate::checkpoint::CheckpointRecoveryFactory;
-use crate::job_result::JobResultStore;
+use crate::job_result::{DefaultJobResultStore, JobResultStore};
 use crate::names::layout;
 use crate::plan::ExecutionPlanStore;
 use crate::seam::Deadline;
@@ -144,6 +144,10 @@ impl Leadership {
     #[must_use]
     pub fn blob_store(&self) -> Arc<dyn BlobStore> {
         self.stores.blob_store(self.writer())
+    }
+
+    pub(crate) fn default_job_result_store(&self) -> DefaultJobResultStore {
+        self.stores.default_job_result_store(self.writer())
     }
 
     /// The way to write under this leadership, for stores of your own.

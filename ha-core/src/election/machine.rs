@@ -54,9 +54,11 @@ pub(super) enum Event {
     /// The latch was tried for.
     Attempted(Result<Acquire, Error>),
     /// The latch was won, and this process may not lead: its session is given up.
-    Refused(Error),
+    Refused { won: Term, error: Error },
     /// The latch may be free.
     Woken,
+    /// There is evidence that the process that holds the latch under this term is dead.
+    HolderDead(Term),
     /// The watch on the latch failed.
     WatchFailed,
     /// The pause is over.
@@ -86,13 +88,15 @@ pub(super) struct Machine {
     wanted: bool,
     has_session: bool,
     failures: u32,
+    /// The term that the next attempt is to end, until an attempt is answered.
+    over: Option<Term>,
     /// How long a candidate of lower priority waits before each attempt.
     handicap: Duration,
 }
 
 impl Machine {
     pub(super) fn new(handicap: Duration) -> Self {
-        Self { state: State::Idle, wanted: false, has_session: false, failures: 0, handicap }
+        Self { state: State::Idle, wanted: false, has_session: false, failures: 0, over: None, handicap }
     }
 
     /// Takes one event in and says what to do at once. An event that does not fit the state came
@@ -103,14 +107,21 @@ impl Machine {
             Event::Resigned { wanted } => self.resigned(wanted),
             Event::Opened(result) if self.state == State::Opening => self.opened(result),
             Event::Attempted(result) if self.state == State::Attempting => self.attempted(result),
-            Event::Refused(error) if self.state == State::Attempting => self.refused(error),
+            Event::Refused { error, .. } if self.state == State::Attempting => self.refused(error),
             Event::Woken if matches!(self.state, State::Waiting { .. }) => self.woken(),
+            Event::HolderDead(term) if matches!(self.state, State::Waiting { .. }) => self.holder_dead(term),
             Event::WatchFailed if matches!(self.state, State::Waiting { .. }) => self.pause(),
             Event::PauseOver if matches!(self.state, State::Pausing(_)) => self.go_on(),
             Event::Lost(why) => self.lost(why),
             Event::Released if self.state == State::Releasing => self.released(),
             _ => Vec::new(),
         }
+    }
+
+    /// The term of a dead holder that an attempt may end. Nothing newer is touched by that, so it does no
+    /// harm if the latch has changed hands since.
+    pub(super) fn over(&self) -> Option<&Term> {
+        self.over.as_ref()
     }
 
     /// Whether somebody wants to lead after the leadership that is about to be reported lost.
@@ -128,6 +139,9 @@ impl Machine {
 
     fn resigned(&mut self, wanted: bool) -> Vec<Effect> {
         self.wanted = wanted;
+        if !wanted {
+            self.over = None;
+        }
         match self.state {
             // Race: the attempt under way may win after we stopped wanting to.
             // Closed by: its session is given up, and the latch with it.
@@ -158,6 +172,10 @@ impl Machine {
     }
 
     fn attempted(&mut self, result: Result<Acquire, Error>) -> Vec<Effect> {
+        // An attempt that was not answered is made again, over the same term: nobody rises from the dead.
+        if result.is_ok() {
+            self.over = None;
+        }
         match result {
             Ok(Acquire::Won(term)) => {
                 self.failures = 0;
@@ -181,7 +199,8 @@ impl Machine {
     }
 
     fn refused(&mut self, error: Error) -> Vec<Effect> {
-        // What was won goes with the session: to others, before anything else is tried.
+        // The dead one's term is over; what was won goes with the session: to others, before anything else is tried.
+        self.over = None;
         let mut effects = self.drop_session();
         effects.extend(self.failed(error));
         effects
@@ -205,6 +224,12 @@ impl Machine {
     }
 
     fn woken(&mut self) -> Vec<Effect> {
+        self.try_soon();
+        Vec::new()
+    }
+
+    fn holder_dead(&mut self, term: Term) -> Vec<Effect> {
+        self.over = Some(term);
         self.try_soon();
         Vec::new()
     }

@@ -28,7 +28,7 @@ fn leading() -> Machine {
 
 #[test]
 fn grant_and_revoke_alternate_over_every_short_sequence_of_events() {
-    // Every sequence of six events out of twelve: what can be granted twice or revoked unheld shows.
+    // Every sequence of six events out of twelve (`Woken` is as `HolderDead`, without the term): what can be granted twice or revoked unheld shows.
     type Make = fn() -> Event;
     let events: [Make; 12] = [
         || Event::Wanted,
@@ -39,7 +39,7 @@ fn grant_and_revoke_alternate_over_every_short_sequence_of_events() {
         || Event::Attempted(Ok(Acquire::Won(term(1)))),
         || Event::Attempted(Ok(held())),
         || Event::Attempted(Err(error(ErrorKind::Indeterminate))),
-        || Event::Woken,
+        || Event::HolderDead(term(1)),
         || Event::PauseOver,
         || Event::Lost(LossReason::SessionEnded(Ended::Expired)),
         || Event::Released,
@@ -146,4 +146,51 @@ fn a_candidate_of_lower_priority_waits_before_it_tries() {
     machine.step(Event::Attempted(Ok(held())));
     machine.step(Event::Woken);
     assert_eq!(machine.state, State::Pausing(Duration::from_secs(1)));
+}
+
+#[test]
+fn evidence_lets_the_next_answered_attempt_end_exactly_that_term() {
+    let mut machine = waiting(Duration::ZERO);
+    assert_eq!(machine.over(), None);
+    machine.step(Event::HolderDead(term(1)));
+    assert_eq!((&machine.state, machine.over()), (&State::Attempting, Some(&term(1))));
+    // No answer: nobody knows whether it is ours, and the dead are still dead.
+    machine.step(Event::Attempted(Err(error(ErrorKind::Indeterminate))));
+    machine.step(Event::PauseOver);
+    assert_eq!((&machine.state, machine.over()), (&State::Attempting, Some(&term(1))));
+    // A session of ours that ends meanwhile changes nothing about that either.
+    machine.step(Event::Lost(LossReason::SessionEnded(Ended::Expired)));
+    machine.step(Event::PauseOver);
+    machine.step(Event::Opened(Ok(())));
+    assert_eq!(machine.over(), Some(&term(1)));
+    machine.step(Event::Attempted(Ok(held())));
+    assert!(matches!(machine.state, State::Waiting { .. }));
+    assert_eq!(machine.over(), None);
+}
+
+#[test]
+fn with_evidence_a_candidate_of_lower_priority_waits_as_without() {
+    let mut machine = waiting(Duration::from_secs(1));
+    machine.step(Event::HolderDead(term(1)));
+    assert_eq!(machine.state, State::Pausing(Duration::from_secs(1)));
+    machine.step(Event::PauseOver);
+    assert_eq!((&machine.state, machine.over()), (&State::Attempting, Some(&term(1))));
+}
+
+#[test]
+fn evidence_is_forgotten_with_the_wish_to_lead() {
+    let mut machine = waiting(Duration::from_secs(1));
+    machine.step(Event::HolderDead(term(1)));
+    machine.step(Event::Resigned { wanted: false });
+    assert_eq!((&machine.state, machine.over()), (&State::Idle, None));
+}
+
+fn waiting(handicap: Duration) -> Machine {
+    let mut machine = Machine::new(handicap);
+    machine.step(Event::Wanted);
+    machine.step(Event::Opened(Ok(())));
+    machine.step(Event::PauseOver);
+    machine.step(Event::Attempted(Ok(held())));
+    assert!(matches!(machine.state, State::Waiting { .. }));
+    machine
 }

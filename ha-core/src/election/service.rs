@@ -122,6 +122,11 @@ impl LeaderElectionService {
         self.registry.close()
     }
 
+    /// Refuses everybody from here on, before anybody took part.
+    pub(crate) fn refuse(&self) {
+        self.registry.shut();
+    }
+
     /// Ends the service whoever takes part: leaderships are given up in order, contenders are told.
     pub(crate) async fn shut(&self) {
         let resignation = self.registry.shut();

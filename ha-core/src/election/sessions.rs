@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::backend::{Acquire, Backend, Ended, Latch, Session, SessionOptions, Term};
+use crate::evidence::{Detector, Serving};
 use crate::seam::{Deadline, Seam};
 use crate::{Error, ErrorKind};
 
@@ -24,18 +25,34 @@ const LATE_ROUNDS: usize = 32;
 pub(crate) struct Sessions {
     backend: Arc<dyn Backend>,
     options: SessionOptions,
+    detector: Option<Arc<dyn Detector>>,
     seam: Seam,
     current: tokio::sync::Mutex<Weak<SharedSession>>,
 }
 
 impl Sessions {
-    pub(crate) fn new(backend: Arc<dyn Backend>, options: SessionOptions, seam: Seam) -> Arc<Self> {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        options: SessionOptions,
+        detector: Option<Arc<dyn Detector>>,
+        seam: Seam,
+    ) -> Arc<Self> {
         let current = tokio::sync::Mutex::new(Weak::new());
-        Arc::new(Self { backend, options, seam, current })
+        Arc::new(Self { backend, options, detector, seam, current })
+    }
+
+    /// What finds out, and lets others find out, that a process is dead: one for all latches.
+    pub(crate) fn detector(&self) -> Option<&Arc<dyn Detector>> {
+        self.detector.as_ref()
     }
 
     pub(crate) fn options(&self) -> &SessionOptions {
         &self.options
+    }
+
+    /// The session that new latches are taken on, if there is one; `None` also while one is being opened.
+    pub(crate) fn present(&self) -> Option<Arc<SharedSession>> {
+        self.current.try_lock().ok()?.upgrade()
     }
 
     /// A session on which that latch was not tried for before.
@@ -100,7 +117,9 @@ impl SharedSession {
     ///
     /// The session is not closed by being dropped alone: whoever keeps an old grant keeps the
     /// session in memory, and must not keep the latch from others by that.
-    pub(super) fn leave(self: &Arc<Self>, latch: &Latch) {
+    ///
+    /// `serving` lives until that is done: whoever sees it end takes it for the death of this process.
+    pub(super) fn leave(self: &Arc<Self>, latch: &Latch, serving: Option<Arc<dyn Serving>>) {
         let (last, mut late) = {
             let mut uses = self.uses();
             let late = if uses.in_doubt.remove(latch) { LATE_ROUNDS } else { 0 };
@@ -112,6 +131,7 @@ impl SharedSession {
         let (seam, label) = (self.seam.clone(), last.then(|| self.label.clone()));
         let leave = async move {
             let _told = label.map(|label| Told { id: session.id().to_owned(), label });
+            let _serving = serving;
             let mut pause = LEAVE_PAUSE_MIN;
             // Race: the release fails while other latches, or a grant that somebody keeps, keep the
             //       session alive.

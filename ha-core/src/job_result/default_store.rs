@@ -2,10 +2,10 @@ use async_trait::async_trait;
 
 use super::entry::{Found, ResultEntry, State, checked};
 use super::{BrokenJobResult, DirtyJobResults, JobResult, JobResultStore};
-use crate::backend::{Backend, Expect};
+use crate::backend::{Backend, Expect, Revision};
 use crate::formats::Formats;
 use crate::names::layout;
-use crate::writer::{Committed, Writer};
+use crate::writer::{Committed, Draft, Writer};
 use crate::{Error, ErrorKind, JobId};
 
 /// How often an entry that changed under us is looked at anew.
@@ -73,6 +73,38 @@ impl DefaultJobResultStore {
         Self { writer, options }
     }
 
+    /// The dirty result of the job, and which write of it; `None` if it has none that is dirty.
+    pub(crate) async fn dirty(&self, job: &JobId) -> Result<Option<(Revision, JobResult)>, Error> {
+        let found = find(&**self.writer.backend(), job, self.writer.formats()).await?;
+        let dirty = found.filter(|found| found.entry.state == State::Dirty);
+        Ok(dirty.map(|found| (found.revision, found.entry.result)))
+    }
+
+    /// Marks exactly that write of the result as clean. Success also if it stands no more: then somebody else has
+    /// done so, and what there is now is the result of a later run of the job.
+    pub(crate) async fn mark_write_as_clean(&self, job: &JobId, dirty: Revision) -> Result<(), Error> {
+        let draft = self.writer.draft()?;
+        match find(&**self.writer.backend(), job, self.writer.formats()).await? {
+            Some(found) if found.revision == dirty => {
+                // After a conflict it is as if it had not been found.
+                self.writer.commit(self.cleaning(draft, job, found)?).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The draft with the step from dirty to clean.
+    fn cleaning(&self, draft: Draft, job: &JobId, dirty: Found) -> Result<Draft, Error> {
+        let key = layout::job_result(job);
+        match self.options.on_clean {
+            OnClean::Remove => Ok(draft.remove(key, dirty.revision)),
+            OnClean::Keep => {
+                let clean = ResultEntry { state: State::Clean, ..dirty.entry };
+                draft.put(key, Expect::Revision(dirty.revision), &clean)
+            }
+        }
+    }
+
     async fn state(&self, job: &JobId) -> Result<Option<State>, Error> {
         Ok(find(&**self.writer.backend(), job, self.writer.formats()).await?.map(|found| found.entry.state))
     }
@@ -111,15 +143,7 @@ impl JobResultStore for DefaultJobResultStore {
             if found.entry.state == State::Clean {
                 return Ok(());
             }
-            let key = layout::job_result(job);
-            let draft = match self.options.on_clean {
-                OnClean::Remove => draft.remove(key, found.revision),
-                OnClean::Keep => {
-                    let clean = ResultEntry { state: State::Clean, ..found.entry };
-                    draft.put(key, Expect::Revision(found.revision), &clean)?
-                }
-            };
-            if let Committed::Applied(_) = self.writer.commit(draft).await? {
+            if let Committed::Applied(_) = self.writer.commit(self.cleaning(draft, job, found)?).await? {
                 return Ok(());
             }
         }

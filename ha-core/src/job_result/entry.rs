@@ -5,7 +5,7 @@ use crate::backend::{self, Revision, WriteId};
 use crate::formats::Formats;
 use crate::names::layout;
 use crate::record::{self, Body};
-use crate::{Error, ErrorKind, JobId};
+use crate::{Error, ErrorKind, JobId, JobStatus};
 
 /// Whether there is something left to clean up after the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,12 @@ pub(super) struct ResultEntry {
 
 impl Body for ResultEntry {
     const KIND: &'static str = "job_result";
+}
+
+/// How a job has ended, by its stored result; `None` if that cannot be read.
+pub(crate) fn status_in(entry: &backend::Entry, formats: Formats) -> Option<JobStatus> {
+    let job = JobId::new(entry.key.last()).ok()?;
+    Some(Found::decode(&job, entry, formats).ok()?.entry.result.status)
 }
 
 /// An entry as it was read.

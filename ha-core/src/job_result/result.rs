@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::excerpt::beginning;
 use crate::{JobId, JobStatus};
 
 /// The longest error text that is stored with a result, in bytes.
@@ -72,10 +73,7 @@ fn bounded(mut text: String) -> String {
         return text;
     }
     let (length, note_bytes_max) = (text.len(), 64);
-    let mut keep = ERROR_BYTES_MAX - note_bytes_max;
-    while !text.is_char_boundary(keep) {
-        keep -= 1;
-    }
+    let keep = beginning(&text, ERROR_BYTES_MAX - note_bytes_max).len();
     text.truncate(keep);
     text.push_str(&format!(" … (cut off; {} more bytes)", length - keep));
     text

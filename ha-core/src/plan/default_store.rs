@@ -76,6 +76,11 @@ impl DefaultExecutionPlanStore {
         self.shared.discards.outstanding()
     }
 
+    /// Gives up that the job's plan belongs to this store, started or not.
+    pub(crate) async fn forget(&self, job: &JobId) {
+        self.shared.state.lock().await.owned.forget(job);
+    }
+
     /// Waits until no deletion of a state is under way.
     ///
     /// # Cancel safety

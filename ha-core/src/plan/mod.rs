@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::JobId;
 
 pub use default_store::DefaultExecutionPlanStore;
+pub(crate) use pointer::state_in;
 pub use store::{ExecutionPlanListener, ExecutionPlanStore};
 
 /// What is needed to run a job again. Flink's `ExecutionPlan`, once `JobGraph`.

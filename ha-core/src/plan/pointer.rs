@@ -21,6 +21,11 @@ impl Body for Pointer {
     const KIND: &'static str = "execution_plan";
 }
 
+/// The state that a stored pointer leads to.
+pub(crate) fn state_in(job: &JobId, entry: &Entry, formats: Formats) -> Result<StateHandle, Error> {
+    Ok(Found::decode(job, entry, formats)?.pointer.state)
+}
+
 /// A pointer as it was read.
 #[derive(Debug)]
 pub(super) struct Found {

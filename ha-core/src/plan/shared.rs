@@ -4,7 +4,7 @@ use super::ExecutionPlan;
 use super::listening::Listening;
 use super::ownership::{Owned, Ownership, Stands};
 use super::pointer::{Found, Pointer, broken};
-use crate::backend::{Expect, Name};
+use crate::backend::Expect;
 use crate::discard::Discards;
 use crate::names::layout;
 use crate::state::{StateHandle, StateStorage};
@@ -95,13 +95,14 @@ impl Shared {
     /// One commit that stores the pointer. The ownership is doubtful until it is answered.
     async fn send(
         &self,
+        writer: &Writer,
         state: &mut State,
         job: &JobId,
         replaces: Option<&Stands>,
         pointer: &Pointer,
     ) -> Result<Committed, Error> {
         let expect = replaces.map_or(Expect::Absent, |stands| Expect::Revision(stands.revision));
-        let draft = self.writer.draft()?.put(layout::execution_plan(job), expect, pointer)?;
+        let draft = writer.draft()?.put(layout::execution_plan(job), expect, pointer)?;
         let former = state.owned.get(job).cloned();
         // Race: this future may be dropped, or its answer lost, after the commit was sent.
         // Closed by: the revision that we know is taken out before, and put back after a definite
@@ -109,7 +110,7 @@ impl Shared {
         // Cost if missed: a wrong revision makes every later write of this plan fail.
         let before = replaces.map(|stands| stands.handle.clone());
         state.owned.set(job, Ownership::Doubtful { before, attempted: pointer.state.clone() });
-        let sent = self.writer.commit(draft).await;
+        let sent = writer.commit(draft).await;
         match &sent {
             Ok(Committed::Applied(revisions)) => {
                 if let Some(revision) = revisions.first() {
@@ -123,11 +124,21 @@ impl Shared {
         sent
     }
 
-    /// Creates or replaces the pointer. Returns the state that was replaced.
-    async fn link(&self, state: &mut State, job: &JobId, pointer: &Pointer) -> Result<Option<StateHandle>, Error> {
+    /// Creates or replaces the pointer. Returns the state that was replaced. Nothing of this job was
+    /// [replaceable](Self::replaceable) just before, or something was and is known.
+    async fn link(
+        &self,
+        writer: &Writer,
+        state: &mut State,
+        job: &JobId,
+        pointer: &Pointer,
+    ) -> Result<Option<StateHandle>, Error> {
         for _ in 0..ATTEMPTS {
-            let replaces = self.replaceable(state, job).await?;
-            match self.send(state, job, replaces.as_ref(), pointer).await? {
+            // What is unknown to us was absent when it was looked for, or by the answer to the last attempt.
+            // It is not looked for again: the commit expects the absence, and decides.
+            let known = state.owned.contains(job);
+            let replaces = if known { self.replaceable(state, job).await? } else { None };
+            match self.send(writer, state, job, replaces.as_ref(), pointer).await? {
                 Committed::Applied(_) => return Ok(replaces.map(|stands| stands.handle)),
                 // Vanished, or somebody was faster: what there is now decides.
                 Committed::Conflict { found: None, .. } => state.owned.forget(job),
@@ -159,20 +170,20 @@ impl Shared {
 
     pub(super) async fn put(&self, plan: &ExecutionPlan) -> Result<(), Error> {
         let job = &plan.job;
-        let start = {
+        let (start, writer) = {
             let mut state = self.started("put execution plan").await?;
             self.check_size(job, plan.requirements.as_ref())?;
             // Both are looked at before state is written in vain; the commit decides.
-            self.writer.draft().map(drop)?;
+            let writer = self.writer.pin()?;
             self.replaceable(&mut state, job).await?;
-            state.start
+            (state.start, writer)
         };
         self.discards.room().await;
-        let folder = [Name::new("submittedJobGraph").expect("letters are a name"), job.name().clone()];
-        let handle = self.storage.write(&folder, plan.plan.clone()).await?;
+        let folder = layout::states(layout::PLAN_STATES, job);
+        let handle = self.storage.write_as(&writer.origin(), &folder, plan.plan.clone()).await?;
         let pointer = Pointer { state: handle.clone(), requirements: plan.requirements.clone() };
         let linked = match self.still_started(start, "put execution plan").await {
-            Ok(mut state) => self.link(&mut state, job, &pointer).await,
+            Ok(mut state) => self.link(&writer, &mut state, job, &pointer).await,
             Err(error) => Err(error),
         };
         let unused = match linked {
@@ -187,7 +198,7 @@ impl Shared {
     pub(super) async fn put_requirements(&self, job: &JobId, requirements: serde_json::Value) -> Result<(), Error> {
         let mut state = self.started("put resource requirements").await?;
         self.check_size(job, Some(&requirements))?;
-        self.writer.draft().map(drop)?;
+        let writer = self.writer.pin()?;
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(job).await? else {
                 state.owned.forget(job);
@@ -198,7 +209,7 @@ impl Shared {
             self.adopt(&mut state, job, &found);
             let stands = Stands::from(&found);
             let pointer = Pointer { requirements: Some(requirements.clone()), ..found.pointer };
-            let sent = self.send(&mut state, job, Some(&stands), &pointer).await?;
+            let sent = self.send(&writer, &mut state, job, Some(&stands), &pointer).await?;
             if matches!(sent, Committed::Applied(_)) {
                 return Ok(());
             }
@@ -237,7 +248,7 @@ impl Shared {
             // Another instance may have replaced the plan, and its old state with it, since the
             // pointer was read. Then there is a newer pointer; if there is none, it is broken.
             if error.kind() != ErrorKind::StateMissing || seen == Some(found.revision) {
-                return Err(broken(job, &format!("its state {}", found.pointer.state.uri), error));
+                return Err(broken(job, &format!("its state {}", found.pointer.state.shown()), error));
             }
             seen = Some(found.revision);
         }

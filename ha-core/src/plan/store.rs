@@ -11,6 +11,10 @@ use crate::{Error, JobId};
 /// What it hears is a hint: a plan may be gone or back when the call arrives, and one that is known
 /// may be announced again, when another instance has changed it, say. A process that does not lead must ignore what was added.
 ///
+/// The first change after a quiet time is told at once. What follows in quick succession is told together,
+/// after some milliseconds, and up to a second later if there are tens of thousands of plans; what comes and
+/// goes in between may not be told at all.
+///
 /// The calls come one at a time while the store is locked: they must not block, and must not wait
 /// for the store; hand the job over to a task instead. A panic is caught and logged.
 pub trait ExecutionPlanListener: Send + Sync + 'static {
@@ -24,9 +28,8 @@ pub trait ExecutionPlanListener: Send + Sync + 'static {
 /// The plans of the jobs that must run. Flink's `ExecutionPlanStore`, once `JobGraphStore`.
 ///
 /// A plan *belongs* to a store that has put or recovered it; only such a plan is replaced. The
-/// operations of one store are done one at a time. All but [`job_ids`](Self::job_ids) need
-/// [`start`](Self::start) before, and answer
-/// [`IllegalState`](crate::ErrorKind::IllegalState) without.
+/// operations of one store are done one at a time. All but [`job_ids`](Self::job_ids),
+/// [`start`](Self::start) and [`stop`](Self::stop) need a started store.
 ///
 /// # Errors
 /// Common to all calls that write:
@@ -34,10 +37,18 @@ pub trait ExecutionPlanListener: Send + Sync + 'static {
 ///   leadership is over. Nothing was written. Stop the work.
 /// * [`Indeterminate`](crate::ErrorKind::Indeterminate): it may be written. Nothing was deleted.
 ///   Call again: the store is read first.
-/// * [`Corrupt`](crate::ErrorKind::Corrupt), [`NewerFormat`](crate::ErrorKind::NewerFormat): the
-///   stored pointer cannot be read. Nothing was changed; see the text.
+/// * [`Corrupt`](crate::ErrorKind::Corrupt), [`NewerFormat`](crate::ErrorKind::NewerFormat),
+///   [`Unsupported`](crate::ErrorKind::Unsupported): the stored pointer cannot be read, or the cluster writes
+///   a format that this version does not know. Nothing was changed; see the text.
 /// * [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied),
 ///   [`Storage`](crate::ErrorKind::Storage): nothing was written. Try again.
+///
+/// Common to all calls that need a started store, those that read too:
+/// * [`IllegalState`](crate::ErrorKind::IllegalState): it is not started, or was stopped while the call
+///   was under way. Nothing was written. Start it, then call again.
+///
+/// And to all calls: [`Closed`](crate::ErrorKind::Closed): the services or their backend were closed. Nothing
+/// was written. Open others.
 #[async_trait]
 pub trait ExecutionPlanStore: fmt::Debug + Send + Sync {
     /// Makes the store ready and tells the listener what others do from now on; first of all, of
@@ -72,6 +83,15 @@ pub trait ExecutionPlanStore: fmt::Debug + Send + Sync {
     ///   [`StateMissing`](crate::ErrorKind::StateMissing): the plan is broken; the text names the job
     ///   and says what to do. It does not belong to this store by this call, and nothing was deleted.
     ///   Other jobs can be recovered.
+    /// * [`Unsupported`](crate::ErrorKind::Unsupported): its pointer is of a format that is too old for this
+    ///   version. Recover it with one that reads both.
+    /// * [`Invalid`](crate::ErrorKind::Invalid): its state lies in another state storage than this store's.
+    ///   Open that one.
+    /// * [`Conflict`](crate::ErrorKind::Conflict): others wrote it anew whenever it was read. Nothing was
+    ///   changed. Call again.
+    /// * [`IllegalState`](crate::ErrorKind::IllegalState): the store is not started, or was stopped while the
+    ///   plan was read. The plan does not belong to it. Start it, then call again.
+    /// * [`Closed`](crate::ErrorKind::Closed): as the trait says.
     /// * [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied),
     ///   [`Storage`](crate::ErrorKind::Storage): try again.
     ///
@@ -86,8 +106,8 @@ pub trait ExecutionPlanStore: fmt::Debug + Send + Sync {
     /// As the trait says, and
     /// * [`NotOwned`](crate::ErrorKind::NotOwned): there is a plan that this store has neither put
     ///   nor recovered. Nothing was written. Recover it first.
-    /// * [`Conflict`](crate::ErrorKind::Conflict): somebody else replaced it since. Nothing was
-    ///   written, and it does not belong to this store any more. Recover it first.
+    /// * [`Conflict`](crate::ErrorKind::Conflict): somebody else replaced it since, or removed and created it
+    ///   at every attempt. Nothing was written, and it does not belong to this store any more. Recover it first.
     /// * [`TooLarge`](crate::ErrorKind::TooLarge): the resource requirements are. Nothing was written.
     ///
     /// # Cancel safety
@@ -111,7 +131,9 @@ pub trait ExecutionPlanStore: fmt::Debug + Send + Sync {
     /// out. A plan may be gone when it is recovered.
     ///
     /// # Errors
-    /// They could not be read; it is never an incomplete list.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied),
+    /// [`Closed`](crate::ErrorKind::Closed): they could not be read; it is never an incomplete list. Try again,
+    /// or open others if it was closed.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
@@ -132,7 +154,7 @@ pub trait ExecutionPlanStore: fmt::Debug + Send + Sync {
     /// Forgets that the plan belongs to this store. Deletes nothing, needs no leadership.
     ///
     /// # Errors
-    /// [`IllegalState`](crate::ErrorKind::IllegalState): not started.
+    /// [`IllegalState`](crate::ErrorKind::IllegalState): not started, so no plan belongs to it.
     ///
     /// # Cancel safety
     /// Call again.

@@ -18,6 +18,11 @@ use crate::{Error, ErrorKind, JobId};
 const READS_MAX: usize = 8;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long it rests after a look, and how much longer for each entry that the look went through: what
+/// comes in quick succession is looked at together.
+const REST: Duration = Duration::from_millis(5);
+const REST_PER_ENTRY: Duration = Duration::from_micros(20);
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// Watches until the store is stopped or dropped.
 pub(super) fn spawn(shared: &Arc<Shared>, listener: Arc<dyn ExecutionPlanListener>, start: u64) -> Task {
@@ -51,10 +56,18 @@ enum News {
     Some { present: BTreeMap<JobId, Revision>, absent: BTreeSet<JobId> },
 }
 
-/// Whether to go on.
-#[derive(PartialEq, Eq)]
+impl News {
+    fn entries(&self) -> usize {
+        match self {
+            Self::All(present) => present.len(),
+            Self::Some { present, absent } => present.len() + absent.len(),
+        }
+    }
+}
+
+/// Whether to go on, and after which rest.
 enum Next {
-    Wait,
+    Wait { rest: Duration },
     End,
 }
 
@@ -70,7 +83,13 @@ impl Watch {
             };
             match looked {
                 Ok((_, Next::End)) => return,
-                Ok((mark, Next::Wait)) => (seen, pause) = (mark, PAUSE_MIN),
+                Ok((mark, Next::Wait { rest })) => {
+                    (seen, pause) = (mark, PAUSE_MIN);
+                    // A backend that answers with all that there is, or with a hint, makes each look as dear
+                    // as there are plans: n changes one by one would cost n looks at up to n plans. With
+                    // the rest a look takes all changes since the one before; the first is told at once.
+                    seam.sleep(rest).await;
+                }
                 // Nothing changes there any more for us, however often we ask.
                 Err(error) if error.kind() == ErrorKind::Closed => return,
                 Err(error) => {
@@ -97,16 +116,18 @@ impl Watch {
                 (mark, News::Some { present: plans(&entries), absent })
             }
         };
-        Ok((mark, self.tell(news).await?))
+        let rest = rest_after(news.entries());
+        Ok((mark, if self.tell(news).await? { Next::Wait { rest } } else { Next::End }))
     }
 
-    async fn tell(&mut self, news: News) -> Result<Next, Error> {
-        let Some(shared) = self.shared.upgrade() else { return Ok(Next::End) };
+    /// `false` once there is nobody to tell any more.
+    async fn tell(&mut self, news: News) -> Result<bool, Error> {
+        let Some(shared) = self.shared.upgrade() else { return Ok(false) };
         // Under the lock of the store: a put of its own that is under way is finished then, and what
         // it put belongs to it.
-        let Some(mut state) = shared.state().await else { return Ok(Next::End) };
+        let Some(mut state) = shared.state().await else { return Ok(false) };
         if shared.listening.started().await != Some(self.start) {
-            return Ok(Next::End);
+            return Ok(false);
         }
         let (present, absent) = match news {
             News::All(present) => {
@@ -136,7 +157,7 @@ impl Watch {
         //                 that is over is announced.
         let concerned: Vec<&JobId> = added.iter().chain(&removed).collect();
         let there = present_now(&shared, &concerned).await.inspect_err(|_| self.present.clear())?;
-        let Some(_undisturbed) = shared.listening.undisturbed(self.start).await else { return Ok(Next::End) };
+        let Some(_undisturbed) = shared.listening.undisturbed(self.start).await else { return Ok(false) };
         for job in added.into_iter().filter(|job| there.contains(job)) {
             self.isolated(&job, |listener| listener.on_added_execution_plan(&job));
         }
@@ -144,7 +165,7 @@ impl Watch {
             state.owned.forget(&job);
             self.isolated(&job, |listener| listener.on_removed_execution_plan(&job));
         }
-        Ok(Next::Wait)
+        Ok(true)
     }
 
     fn isolated(&self, job: &JobId, call: impl FnOnce(&dyn ExecutionPlanListener)) {
@@ -153,6 +174,12 @@ impl Watch {
             tracing::error!(%job, "the listener for execution plans panicked; the watch goes on");
         }
     }
+}
+
+/// How long to rest after a look at that many entries.
+fn rest_after(entries: usize) -> Duration {
+    let entries = u32::try_from(entries).unwrap_or(u32::MAX);
+    (REST + REST_PER_ENTRY.saturating_mul(entries)).min(REST_MAX)
 }
 
 /// Which of these have a plan at this moment.
@@ -169,4 +196,16 @@ async fn present_now(shared: &Shared, jobs: &[&JobId]) -> Result<BTreeSet<JobId>
         }
     }
     Ok(present)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_grows_with_what_was_looked_at_and_has_a_bound() {
+        assert_eq!(rest_after(1), Duration::from_micros(5020));
+        assert_eq!(rest_after(10_000), Duration::from_millis(205));
+        assert_eq!(rest_after(usize::MAX), REST_MAX);
+    }
 }

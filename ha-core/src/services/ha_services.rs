@@ -6,12 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{DEFAULT_LEADER_ID, HighAvailabilityServices, ServicesOptions};
+use super::{DEFAULT_LEADER_ID, HighAvailabilityServices, ServicesOptions, lifecycle};
 use crate::backend::{Backend, Latch, Name};
 use crate::blob::BlobStore;
 use crate::checkpoint::CheckpointRecoveryFactory;
+use crate::cleanup::{clean_up_cluster, clean_up_job};
 use crate::election::sessions::Sessions;
 use crate::election::{ElectionParts, LeaderElection, LeaderElectionService};
+use crate::evidence::{self, PresenceStats};
+use crate::health::{Contact, Health, Observed};
 use crate::job_result::{JobResultStore, RunningJobsRegistry};
 use crate::names::layout;
 use crate::plan::ExecutionPlanStore;
@@ -23,7 +26,7 @@ use crate::state::StateStorage;
 use crate::stores::Stores;
 use crate::wrap::Chroot;
 use crate::writer::{Authority, Writer};
-use crate::{ComponentId, Error, ErrorKind};
+use crate::{ComponentId, Error, ErrorKind, JobId};
 
 /// The one implementation of [`HighAvailabilityServices`] over backends.
 ///
@@ -46,23 +49,27 @@ use crate::{ComponentId, Error, ErrorKind};
 /// # Ok::<(), ha_core::Error>(()) }).unwrap();
 /// ```
 pub struct HaServices {
-    committer: Arc<Committer>,
+    pub(super) committer: Arc<Committer>,
     stores: Stores,
-    sessions: Arc<Sessions>,
+    pub(super) sessions: Arc<Sessions>,
     seam: Seam,
     handicap: Duration,
+    /// How the last calls of the backend went.
+    pub(super) store: Arc<Contact>,
     /// The session id of every grant; `None`: a random one for each.
     session_id: Option<Uuid>,
-    parts: Mutex<Parts>,
+    pub(super) parts: Mutex<Parts>,
 }
 
 #[derive(Debug, Default)]
-struct Parts {
-    elections: BTreeMap<Latch, Arc<LeaderElectionService>>,
+pub(super) struct Parts {
+    pub(super) elections: BTreeMap<Latch, Arc<LeaderElectionService>>,
     followers: BTreeMap<Latch, Arc<SharedFollower>>,
     job_results: Option<Arc<dyn JobResultStore>>,
     blobs: Option<Arc<dyn BlobStore>>,
-    closed: bool,
+    /// All leaderships were given up for good: no election begins any more.
+    pub(super) resigned: bool,
+    pub(super) closed: bool,
 }
 
 impl HaServices {
@@ -76,11 +83,17 @@ impl HaServices {
         options: &ServicesOptions,
         seam: Seam,
     ) -> Result<Self, Error> {
-        let backend: Arc<dyn Backend> = Arc::new(Chroot::new(backend, options.validate()?));
-        let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), seam.clone());
+        let root = options.validate()?;
+        let storage = lifecycle::storage_of(&storage, options, &root, backend.profile().name)?;
+        let observed = Arc::new(Observed::new(backend, options.session.silence, seam.clone()));
+        let store = observed.store();
+        let backend: Arc<dyn Backend> = Arc::new(Chroot::new(observed, root));
+        let detector = evidence::detector(options.presence, &backend.profile(), options.session.silence, &seam)?;
+        let sessions = Sessions::new(Arc::clone(&backend), options.session.clone(), detector, seam.clone());
         Ok(Self {
             committer: Committer::with_formats(backend, seam.clone(), options.formats),
-            stores: Stores { storage, job_results: options.job_results },
+            stores: Stores::new(storage, options.job_results),
+            store,
             sessions,
             seam,
             handicap: options.handicap,
@@ -115,6 +128,12 @@ impl HaServices {
         self.election_service(&Latch::below(&layout::leader()))
     }
 
+    /// What presence has seen and done in this process; `None` if it is off.
+    #[must_use]
+    pub fn presence_stats(&self) -> Option<PresenceStats> {
+        self.sessions.detector().map(|detector| detector.stats())
+    }
+
     /// What the cluster writes, as the store says now; see [`formats`](crate::formats). Needs no leadership.
     ///
     /// # Errors
@@ -129,7 +148,7 @@ impl HaServices {
         Ok(standing.format)
     }
 
-    fn parts(&self) -> MutexGuard<'_, Parts> {
+    pub(super) fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,6 +177,10 @@ impl HaServices {
         let (committer, sessions) = (Arc::clone(&self.committer), Arc::clone(&self.sessions));
         let election = ElectionParts::new(committer, sessions, follower, self.handicap, self.session_id);
         let service = Arc::new(LeaderElectionService::new(latch.clone(), election, self.stores.clone()));
+        // It is still needed by the stores, which tell by it that nobody leads here.
+        if parts.resigned {
+            service.refuse();
+        }
         parts.elections.insert(latch.clone(), Arc::clone(&service));
         Ok(service)
     }
@@ -231,9 +254,35 @@ impl HighAvailabilityServices for HaServices {
         // At once: each may have to wait for a store that does not answer.
         futures_util::future::join_all(elections.values().map(|election| election.shut())).await;
         self.parts().elections.clear();
+        // After the latches were let go of: whoever sees the socket end takes it for our death.
+        if let Some(detector) = self.sessions.detector() {
+            detector.close();
+        }
         // After the addresses were withdrawn, which is the last that is written.
         self.committer.close();
         self.committer.backend().close().await
+    }
+
+    async fn cleanup_all_data(&self) -> Result<(), Error> {
+        clean_up_cluster(&self.current_writer()?, &self.stores.storage).await
+    }
+
+    async fn global_cleanup(&self, job: &JobId) -> Result<(), Error> {
+        clean_up_job(&self.current_writer()?, &self.stores.storage, job).await
+    }
+
+    async fn local_cleanup(&self, job: &JobId) -> Result<(), Error> {
+        drop(self.open_parts()?);
+        self.stores.forget(job).await;
+        Ok(())
+    }
+
+    async fn resign(&self) -> Result<(), Error> {
+        self.resign_all().await
+    }
+
+    fn health(&self) -> Health {
+        self.look_after_itself()
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::{ClientHighAvailabilityServices, HighAvailabilityServices, HighAvailabilityServicesFactory, ServicesSetup};
 use crate::backend::Name;
+use crate::excerpt::excerpt;
 use crate::state::StateStorage;
 use crate::{Error, ErrorKind};
 
@@ -62,8 +63,7 @@ impl FactoryRegistry {
     /// * [`Invalid`](ErrorKind::Invalid): there is none; the text lists those there are.
     pub fn factory(&self, name: &str) -> Result<&Arc<dyn HighAvailabilityServicesFactory>, Error> {
         let wanted = name.to_ascii_lowercase();
-        let asked = name.chars().take(40).collect::<String>();
-        let error = |kind| Error::new(kind, "high-availability services").at(format!("{asked:?}"));
+        let error = |kind| Error::new(kind, "high-availability services").at(excerpt(name, 40));
         match (self.factories.get(&wanted), self.absent.get(&wanted)) {
             (Some(factory), _) => Ok(factory),
             (None, Some(feature)) => Err(error(ErrorKind::Unsupported)

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::excerpt::excerpt;
 use crate::{Error, ErrorKind};
 
 /// The settings of a backend's own, by name: its address, its credentials. Only its factory knows what
@@ -46,7 +47,7 @@ impl BackendSettings {
         let Some(stray) = self.names().find(|name| !known.contains(name)) else { return Ok(()) };
         let there_is = if known.is_empty() { "there are none".into() } else { known.join(", ") };
         Err(Error::new(ErrorKind::Invalid, "backend settings")
-            .at(format!("{:?}", stray.chars().take(60).collect::<String>()))
+            .at(excerpt(stray, 60))
             .because(format!("no such setting; known: {there_is}")))
     }
 }

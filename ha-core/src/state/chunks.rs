@@ -2,13 +2,13 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{StateHandle, StateStorage, handle};
+use super::{Origin, StateHandle, StateStorage, handle};
 use crate::backend::Name;
+use crate::excerpt::excerpt;
 use crate::{Error, ErrorKind};
 
 /// State that comes in pieces, in order. An error ends it.
@@ -78,9 +78,18 @@ impl StateStorage {
     ///
     /// # Cancel safety
     /// After a drop there may be an orphan.
-    pub async fn write_chunks(&self, folder: &[Name], mut chunks: Chunks<'_>) -> Result<StateHandle, Error> {
-        let name = self.seam.uuid().simple().to_string();
-        let path = Path::from_iter(folder.iter().map(Name::as_str).chain([name.as_str()]));
+    pub async fn write_chunks(&self, folder: &[Name], chunks: Chunks<'_>) -> Result<StateHandle, Error> {
+        self.write_chunks_as(&Origin::Unknown, folder, chunks).await
+    }
+
+    /// As [`StateStorage::write_chunks`], under a name that tells who may collect the state.
+    pub(crate) async fn write_chunks_as(
+        &self,
+        origin: &Origin,
+        folder: &[Name],
+        mut chunks: Chunks<'_>,
+    ) -> Result<StateHandle, Error> {
+        let (path, uri) = self.new_path(origin, folder);
         let failed = |error| self.failed("write state", path.as_ref(), error);
         let mut upload: Option<Box<dyn MultipartUpload>> = None;
         let mut gathering = Gathering { digest: Sha256::new(), length: 0, waiting: Vec::new(), waiting_bytes: 0 };
@@ -120,7 +129,7 @@ impl StateStorage {
             return Err(error);
         }
         let sha256 = handle::hex_of(&gathering.digest.finalize());
-        Ok(StateHandle { uri: format!("{}{path}", self.base), length: gathering.length, sha256 })
+        Ok(StateHandle { uri, length: gathering.length, sha256 })
     }
 
     /// As [`StateStorage::read`], in pieces. The checksum is computed on the way, and **the last piece is
@@ -203,7 +212,9 @@ impl Verifying {
         }
         let found = handle::hex_of(&std::mem::take(&mut self.digest).finalize());
         if found != self.handle.sha256 {
-            return Err(self.handle.corrupt(format!("SHA-256 {found}, {} was written", self.handle.sha256)));
+            return Err(self
+                .handle
+                .corrupt(format!("SHA-256 {found}, {} was written", excerpt(&self.handle.sha256, 64))));
         }
         Ok(self.held.take())
     }

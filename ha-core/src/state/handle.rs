@@ -3,7 +3,11 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::excerpt::{Excerpt, excerpt};
 use crate::{Error, ErrorKind};
+
+/// How much of a URL an error shows: more than any that this library writes has.
+const URI_BYTES_MAX: usize = 1024;
 
 /// Where state is, how long it is, and its checksum: all that a backend stores of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,14 +31,24 @@ impl StateHandle {
         }
         let found = sha256_of(bytes);
         if found != self.sha256 {
-            return Err(self.corrupt(format!("SHA-256 {found}, {} was written", self.sha256)));
+            return Err(self.corrupt(format!("SHA-256 {found}, {} was written", excerpt(&self.sha256, 64))));
         }
         Ok(())
     }
 
-    pub(super) fn corrupt(&self, why: String) -> Error {
-        Error::new(ErrorKind::Corrupt, "read state").at(&self.uri).because(why)
+    /// Where the state is, for an error: a handle that was read may say anything, at any length.
+    pub(crate) fn shown(&self) -> Excerpt<'_> {
+        shown(&self.uri)
     }
+
+    pub(super) fn corrupt(&self, why: String) -> Error {
+        Error::new(ErrorKind::Corrupt, "read state").at(self.shown()).because(why)
+    }
+}
+
+/// A URL as errors show it.
+pub(super) fn shown(uri: &str) -> Excerpt<'_> {
+    excerpt(uri, URI_BYTES_MAX)
 }
 
 pub(super) fn sha256_of(bytes: &[u8]) -> String {

@@ -6,6 +6,8 @@
 
 mod chunks;
 mod handle;
+mod origin;
+mod sweep;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +19,14 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use url::Url;
 
-use crate::backend::Name;
+use crate::backend::{Name, Prefix};
 use crate::seam::Seam;
 use crate::{Error, ErrorKind};
 
 pub use chunks::{Chunks, chunks_from_reader, chunks_of};
 pub use handle::StateHandle;
+pub(crate) use origin::{Origin, Tag};
+pub(crate) use sweep::{Candidate, name_in};
 
 /// How many names are tried before a collision is taken for a broken storage.
 const NAME_TRIES: usize = 4;
@@ -46,6 +50,12 @@ pub struct StateStorage {
     store: Arc<dyn ObjectStore>,
     /// Ends with a slash; without credentials.
     base: Arc<str>,
+    /// Where in the object store the base lies: empty, or ending with a slash.
+    below: Arc<str>,
+    /// The directory of the object store, if it is one.
+    directory: Option<Arc<std::path::Path>>,
+    /// Stands in the names of states of one cluster; empty outside of a cluster.
+    place: Arc<str>,
     seam: Seam,
 }
 
@@ -77,7 +87,7 @@ impl StateStorage {
                     // Off by default there; without it an acknowledged pointer could outlive its state.
                     .with_fsync(true);
                 let base = format!("{}/", parsed.as_str().trim_end_matches('/'));
-                Ok(Self::over(Arc::new(store), &base, seam))
+                Ok(Self { directory: Some(directory.into()), ..Self::over(Arc::new(store), &base, seam) })
             }
             other => Err(failed(ErrorKind::Unsupported)
                 .because(format!("no state storage for {other}://; there are file:// and memory://"))),
@@ -88,7 +98,16 @@ impl StateStorage {
     /// credentials that ends with a slash.
     #[must_use]
     pub fn over(store: Arc<dyn ObjectStore>, base: &str, seam: Seam) -> Self {
-        Self { store, base: base.into(), seam }
+        Self { store, base: base.into(), below: "".into(), directory: None, place: "".into(), seam }
+    }
+
+    /// The part of this place that belongs to one cluster: `<base>/<cluster id>/`. States that are written under a
+    /// leadership carry its epoch in their names there, and `place`, a few digits that are another's for every
+    /// other cluster, so that clusters that share a folder by mistake do not collect each other's states.
+    pub(crate) fn of_cluster(&self, cluster: &Prefix, place: &str) -> Self {
+        let base = format!("{}{cluster}", self.base).into();
+        let below = format!("{}{cluster}", self.below).into();
+        Self { base, below, place: place.into(), ..self.clone() }
     }
 
     /// The URL that handles of this place begin with.
@@ -106,15 +125,18 @@ impl StateStorage {
     /// # Cancel safety
     /// After a drop there may be an orphan.
     pub async fn write(&self, folder: &[Name], bytes: Bytes) -> Result<StateHandle, Error> {
+        self.write_as(&Origin::Unknown, folder, bytes).await
+    }
+
+    /// As [`StateStorage::write`], under a name that tells who may collect the state.
+    pub(crate) async fn write_as(&self, origin: &Origin, folder: &[Name], bytes: Bytes) -> Result<StateHandle, Error> {
         let (length, sha256) = (bytes.len() as u64, handle::sha256_of(&bytes));
         let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let mut collision = None;
         for _ in 0..NAME_TRIES {
-            let parts = folder.iter().map(Name::as_str);
-            let name = self.seam.uuid().simple().to_string();
-            let path = Path::from_iter(parts.chain([name.as_str()]));
+            let (path, uri) = self.new_path(origin, folder);
             match self.store.put_opts(&path, bytes.clone().into(), create.clone()).await {
-                Ok(_) => return Ok(StateHandle { uri: format!("{}{path}", self.base), length, sha256 }),
+                Ok(_) => return Ok(StateHandle { uri, length, sha256 }),
                 Err(error @ object_store::Error::AlreadyExists { .. }) => collision = Some(error),
                 Err(error) => return Err(self.failed("write state", path.as_ref(), error)),
             }
@@ -167,15 +189,31 @@ impl StateStorage {
         }
     }
 
+    /// A path in the object store that nothing has, and the URL of what will be there.
+    fn new_path(&self, origin: &Origin, folder: &[Name]) -> (Path, String) {
+        let name = origin.name(&self.place, &self.seam.uuid().simple().to_string());
+        let mut below = String::new();
+        for part in folder {
+            below.push_str(part.as_str());
+            below.push('/');
+        }
+        // Names are characters that need no escape.
+        let path = Path::from(format!("{}{below}{name}", self.below));
+        (path, format!("{}{below}{name}", self.base))
+    }
+
     fn path_of(&self, handle: &StateHandle) -> Result<Path, Error> {
-        let invalid = |why: String| Error::new(ErrorKind::Invalid, "resolve state handle").at(&handle.uri).because(why);
+        let invalid =
+            |why: String| Error::new(ErrorKind::Invalid, "resolve state handle").at(handle.shown()).because(why);
         let Some(path) = handle.uri.strip_prefix(&*self.base) else {
             return Err(invalid(format!("it does not lie in {}: open the storage it was written to", self.base)));
         };
         // `Path::parse` refuses `.` and `..`, and forgives extra slashes; we forgive nothing, so that
         // a handle cannot lead out of the base and one state has one name.
         match Path::parse(path) {
-            Ok(parsed) if parsed.as_ref() == path && !path.is_empty() => Ok(parsed),
+            Ok(parsed) if parsed.as_ref() == path && !path.is_empty() => {
+                Ok(Path::from(format!("{}{path}", self.below)))
+            }
             Ok(_) => Err(invalid("not a path that this library writes".into())),
             Err(e) => Err(invalid("not a path that this library writes".into()).caused_by(e)),
         }
@@ -190,7 +228,8 @@ impl StateStorage {
             }
             _ => (ErrorKind::Storage, "is it full, read-only or unreachable?"),
         };
-        Error::new(kind, operation).at(format!("{}{path}", self.base)).because(why).caused_by(error)
+        let path = path.strip_prefix(&*self.below).unwrap_or(path);
+        Error::new(kind, operation).at(handle::shown(&format!("{}{path}", self.base))).because(why).caused_by(error)
     }
 }
 

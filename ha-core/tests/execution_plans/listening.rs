@@ -1,3 +1,5 @@
+use ha_core::backend::{Backend, Prefix};
+
 use super::*;
 
 /// EP-10 to EP-13, EP-22, EP-25.
@@ -99,4 +101,26 @@ async fn a_plan_that_was_put_anew_is_not_forgotten_by_an_old_removal() {
         one.put_execution_plan(&plan("a", "zz")).await.unwrap_or_else(|error| panic!("round {round}: {error}"));
     }
     assert_eq!((heard.added().len(), heard.removed().len()), (0, 0));
+}
+
+/// The same without luck: a look brings what was true once, and both its errors are noticed.
+#[tokio::test]
+async fn old_news_neither_takes_a_plan_away_nor_announces_one_that_is_gone() {
+    let rig = Rig::new();
+    let leader = rig.lead().await;
+    rig.tamper("execution-plans/gone", Some("x"));
+    let old = rig.store.connect().list(&Prefix::new(BELOW).unwrap()).await.unwrap();
+    rig.tamper("execution-plans/gone", None);
+    let (one, heard) = started(&rig, &leader).await;
+    one.put_execution_plan(&plan("kept", "x")).await.unwrap();
+    // From here on the watch lists what there is, and is shown the old news once.
+    leader.backend.hints.store(true, Ordering::SeqCst);
+    leader.backend.stale.lock().unwrap().push_back(old);
+    rig.tamper("execution-plans/first", Some("x"));
+    eventually("the old news is seen", async || leader.backend.stale.lock().unwrap().is_empty()).await;
+    rig.tamper("execution-plans/last", Some("x"));
+    eventually("the last is announced", async || heard.added().contains(&"last".to_owned())).await;
+    assert_eq!((heard.added(), heard.removed()), (vec!["first".to_owned(), "last".to_owned()], vec![]));
+    one.put_execution_plan(&plan("kept", "y")).await.unwrap();
+    assert_eq!(recovered(&one, "kept").await, "y");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 #![allow(dead_code, reason = "the shared helpers are not all used by every test")]
 
+mod cleaning;
 #[path = "../common/mod.rs"]
 mod common;
 mod independent;

@@ -112,6 +112,18 @@ async fn an_administration_tool_that_is_too_old_writes_nothing() {
     assert_too_old(&put(old()).await.unwrap_err());
     assert_eq!(cluster.contents().await, before);
     put(new()).await.unwrap();
+    // Nor does it remove anything.
+    let remove = async |formats| {
+        let writer = tool(formats);
+        let key = Key::new("application/note").unwrap();
+        let found = writer.backend().read(&key).await?.expect("it is there");
+        let draft = writer.draft()?.remove(key, found.revision);
+        writer.commit(draft).await
+    };
+    let before = cluster.contents().await;
+    assert_too_old(&remove(old()).await.unwrap_err());
+    assert_eq!(cluster.contents().await, before);
+    remove(new()).await.unwrap();
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub(crate) enum Fate {
     HoldBack,
     /// Applied, and the caller waits for ever.
     Hang,
+    /// Never delivered, and the caller waits for ever.
+    Vanish,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +116,7 @@ impl Backend for Rigged {
                 let _ = self.inner.commit(commit).await;
                 std::future::pending().await
             }
+            Fate::Vanish => std::future::pending().await,
         }
     }
     async fn open_session(&self, options: &SessionOptions) -> Result<Box<dyn Session>, Error> {

@@ -13,7 +13,7 @@ use ha_core::plan::ExecutionPlanStore;
 use ha_core::retrieval::LeaderRetrieval;
 use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
-use ha_core::{ComponentId, Error, HaServices, HighAvailabilityServices, JobId, ServicesOptions};
+use ha_core::{ComponentId, Error, HaServices, Health, HighAvailabilityServices, JobId, ServicesOptions};
 
 use super::configured::{Closed, ConfiguredLeaderRetrieval};
 use super::{StandaloneOptions, TOKEN_MAX};
@@ -127,6 +127,26 @@ impl HighAvailabilityServices for StandaloneHaServices {
     async fn close(&self) -> Result<(), Error> {
         self.closed.set();
         self.services.close().await
+    }
+
+    async fn cleanup_all_data(&self) -> Result<(), Error> {
+        self.services.cleanup_all_data().await
+    }
+
+    async fn global_cleanup(&self, job: &JobId) -> Result<(), Error> {
+        self.services.global_cleanup(job).await
+    }
+
+    async fn local_cleanup(&self, job: &JobId) -> Result<(), Error> {
+        self.services.local_cleanup(job).await
+    }
+
+    async fn resign(&self) -> Result<(), Error> {
+        self.services.resign().await
+    }
+
+    fn health(&self) -> Health {
+        self.services.health()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every id of the catalogue of Flink's tests and of the cases beyond them, and where it stands.
 
-use super::Standing::{self, Arrives, Covered, Differs, Instead, Needs, Own, Partly};
+use super::Standing::{self, Covered, Differs, Except, Instead, Needs, Own, Partly};
 
 /// Ids with one prefix, from one number to another, that stand alike.
 pub(super) struct Row {
@@ -299,21 +299,72 @@ pub(super) const CATALOGUE: &[Row] = &[
         Instead("one record turns clean in one commit: there is no moment with both or none", &["JR-15"]),
     ),
     row("JR", 16, 19, "clean again, removal, version, every field", Own),
-    row("HA", 1, 14, "services, clean-up", Arrives("the later services")),
+    row("HA", 1, 7, "closing and clean-up", Own),
+    row(
+        "HA",
+        8,
+        8,
+        "a factory of one's own",
+        Covered(&[
+            "ha-core/tests/services_surface/main.rs::a_factory_of_ones_own_makes_services_and_client_services_under_its_name",
+        ]),
+    ),
+    row(
+        "HA",
+        9,
+        9,
+        "an unknown factory",
+        Covered(&["ha-core/tests/services_surface/main.rs::an_unknown_name_fails_at_creation_and_says_what_there_is"]),
+    ),
+    row(
+        "HA",
+        10,
+        10,
+        "a place for each cluster",
+        Covered(&[
+            "ha-core/tests/services_surface/main.rs::everything_is_stored_below_root_and_cluster_id_and_clusters_do_not_see_each_other",
+            "ha-core/tests/cleanup/orphans.rs::foreign_files_other_clusters_and_kept_states_are_never_touched",
+        ]),
+    ),
+    row("HA", 11, 11, "the same by labels", Covered(&["HA-04", "HA-05", "HA-07"])),
+    row("HA", 12, 13, "clean-up is tried again and taken over", Own),
+    row(
+        "HA",
+        14,
+        14,
+        "use after close",
+        Covered(&[
+            "ha-core/tests/services_surface/after_close.rs::after_close_everything_that_was_got_before_is_refused_as_closed",
+            "ha-core/tests/services_surface/after_close.rs::after_close_client_services_are_refused_as_closed",
+        ]),
+    ),
     row(
         "BL",
         1,
         1,
         "put syncs",
-        Covered(&["BL-01", "ha-core/src/state/tests.rs::state_survives_reopening_the_directory"]),
+        Except(
+            &["BL-01", "ha-core/src/state/tests.rs::state_survives_reopening_the_directory"],
+            "the sync itself; the order is (the pointer comes after the storage has taken all of the content, and \
+             there is none if it has not), but nothing here cuts the power",
+        ),
     ),
     row("BL", 2, 6, "blobs", Own),
     x(
         1,
         "a frozen leader writes nothing after take-over",
         Partly(
-            &["X-01", "B-24", "B-43", "B-48"],
-            "SIGSTOP on real processes, on a store that they share: filesystem, Consul",
+            &[
+                "X-01",
+                "B-24",
+                "B-43",
+                "B-48",
+                "ha-testkit/tests/deposed_processes.rs::\
+                 a_stopped_leader_changes_nothing_of_any_kind_once_its_successor_has_begun",
+                "ha-testkit/tests/processes.rs::\
+                 a_leader_that_was_stopped_past_its_silence_writes_nothing_and_steps_down",
+            ],
+            "the same processes on a store that is no test's own: filesystem, Consul",
         ),
     ),
     x(2, "frozen between check and write", Covered(&["X-02", "B-24", "B-25"])),
@@ -323,8 +374,16 @@ pub(super) const CATALOGUE: &[Row] = &[
         5,
         "never two leaders at once",
         Partly(
-            &["X-05", "X-06", "B-32", "B-45", "B-48"],
-            "kills, pauses and partitions of real processes: filesystem, Consul",
+            &[
+                "X-05",
+                "X-06",
+                "B-32",
+                "B-45",
+                "B-48",
+                "ha-testkit/tests/contending_processes.rs::\
+                 no_two_processes_ever_believe_at_one_instant_that_they_lead",
+            ],
+            "the same processes on a store that is no test's own: filesystem, Consul",
         ),
     ),
     x(
@@ -397,7 +456,7 @@ pub(super) const CATALOGUE: &[Row] = &[
         Partly(&["X-28"], "bounds of time and memory, by the benchmarks: filesystem, Consul"),
     ),
     x(29, "corrupt and newer records", Covered(&["X-29", "EP-21", "CP-12", "B-63"])),
-    x(30, "orphans", Arrives("the later services")),
+    x(30, "orphans", Own),
     x(31, "two instances with one name", Covered(&["X-31", "B-58"])),
     x(32, "delete and re-create with an old version", Covered(&["X-32", "B-08", "B-11", "U-14"])),
     x(33, "job results under concurrency and crashes", Covered(&["X-33", "JR-12", "JR-17"])),
@@ -421,10 +480,10 @@ pub(super) const CATALOGUE: &[Row] = &[
             "ha-core/tests/election_under_attack.rs::an_elector_whose_runtime_is_gone_contends_again_on_the_next_one",
         ]),
     ),
-    x(36, "interrupted clean-up", Arrives("later cases of the service suite")),
+    x(36, "interrupted clean-up", Own),
     x(37, "version skew", Own),
     x(38, "one event per transition", Partly(&["X-38"], "latency of renewals, which are sent over a network: Consul")),
-    x(39, "soak", Arrives("the chaos runs")),
+    x(39, "soak", Partly(&["X-39"], "a day of it, and what the server itself holds: Consul")),
     x(40, "retrieval never goes back", Own),
     x(41, "calls dropped on their way", Own),
     x(42, "a state storage that hangs", Own),

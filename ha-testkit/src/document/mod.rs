@@ -23,10 +23,11 @@ enum Standing {
     Instead(&'static str, &'static [&'static str]),
     /// The rest needs the store that is named at the end.
     Partly(&'static [&'static str], &'static str),
+    /// All but what is named at the end, which nothing here proves.
+    Except(&'static [&'static str], &'static str),
     Differs(&'static str),
     /// All of it needs the store that is named at the end.
     Needs(&'static str),
-    Arrives(&'static str),
 }
 
 const HEAD: &str = "\
@@ -45,7 +46,7 @@ const CATALOGUE_HEAD: &str = "
 Every id of the catalogue of Flink's own tests (LE, LD, LR, SH, CC, CP, EP, JR, HA, BL) and of the cases that no Flink
 test covers (X). *Covered* names the cases, or a test as `file::name`; *differs* says why this library behaves otherwise
 on purpose; *needs a server* says what is proved only where a store runs that this workspace's own tests do not bring
-along, and on which; *arrives* names what it waits for, and is not proved today.
+along, and on which; *not proved* says what no test here shows.
 
 | id | about | standing |
 |---|---|---|
@@ -140,17 +141,17 @@ impl Standing {
             Self::Instead(why, by) => format!("differs: {why}; proved by {}", proofs(by)),
             Self::Covered(by) => format!("covered by {}", proofs(by)),
             Self::Partly(by, rest) => format!("covered by {}; needs a server: {rest}", proofs(by)),
+            Self::Except(by, open) => format!("covered by {}; not proved: {open}", proofs(by)),
             Self::Differs(why) => format!("differs: {why}"),
             Self::Needs(what) => format!("needs a server: {what}"),
-            Self::Arrives(with) => format!("arrives with {with}"),
         }
     }
 
     #[cfg(test)]
     fn by(&self) -> &'static [&'static str] {
         match self {
-            Self::Covered(by) | Self::Partly(by, _) | Self::Instead(_, by) => by,
-            Self::Own | Self::Differs(_) | Self::Needs(_) | Self::Arrives(_) => &[],
+            Self::Covered(by) | Self::Partly(by, _) | Self::Except(by, _) | Self::Instead(_, by) => by,
+            Self::Own | Self::Differs(_) | Self::Needs(_) => &[],
         }
     }
 }

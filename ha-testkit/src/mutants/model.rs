@@ -1,11 +1,12 @@
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use ha_core::backend::{
-    Backend, Change, Commit, EarlyEnd, Ended, Entry, Key, Mark, Outcome, Prefix, Profile, Scope, Session,
+    Backend, Change, Commit, EarlyEnd, Ended, Entry, Evidence, Key, Mark, Outcome, Prefix, Profile, Scope, Session,
     SessionOptions, Snapshot,
 };
 use ha_core::seam::Seam;
@@ -81,9 +82,16 @@ impl Shared {
     }
 
     fn snapshot(&self, scope: &Scope) -> Snapshot {
+        let from = match scope {
+            Scope::Key(key) => key.as_str(),
+            Scope::Below(prefix) => prefix.as_str().trim_end_matches('/'),
+        };
         self.step(|state| {
-            let keys: Vec<Key> = state.entries.keys().filter(|key| self.contains(scope, key)).cloned().collect();
-            Snapshot { entries: keys.iter().filter_map(|key| state.entry(key)).collect(), mark: state.mark() }
+            // Whatever the scope contains begins like that, and stands together.
+            let from_there = state.entries.range::<str, _>((Bound::Included(from), Bound::Unbounded));
+            let keys = from_there.map(|(key, _)| key).take_while(|key| key.as_str().starts_with(from));
+            let within = keys.filter(|key| self.contains(scope, key));
+            Snapshot { entries: within.filter_map(|key| state.entry(key)).collect(), mark: state.mark() }
         })
     }
 }
@@ -122,7 +130,8 @@ impl fmt::Debug for Handle {
 #[async_trait]
 impl Backend for Handle {
     fn profile(&self) -> Profile {
-        Profile::new("model", 256 * 1024, 32, 512 * 1024).with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator])
+        let profile = Profile::new("model", 256 * 1024, 32, 512 * 1024).with_evidence(Evidence::Own);
+        profile.with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator])
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {

@@ -308,6 +308,24 @@ macro_rules! services_cases {
                 "Deleting what is not there is fine.";
             blobs::bl_06_deleting_all_of_a_job_touches_no_other []
                 "Deleting all of a job touches no other.";
+            cleanup::ha_01_pointers_go_before_states []
+                "Cleaning up removes every pointer before the first state.";
+            cleanup::ha_02_what_cannot_be_removed_keeps_its_state_and_closing_goes_on []
+                "What cannot be removed keeps its state and closing goes on.";
+            cleanup::ha_03_the_end_of_a_job_leaves_its_result []
+                "The end of a job removes all of it but its result, which is not marked.";
+            cleanup::ha_04_closing_keeps_everything []
+                "Closing keeps everything.";
+            cleanup::ha_05_cleaning_up_removes_all_but_results_latches_and_epochs []
+                "Cleaning up removes all but results, latches and epochs, and what a user or a policy keeps.";
+            cleanup::ha_06_what_stands_beside_the_cluster_stays []
+                "What stands beside the cluster stays.";
+            cleanup::ha_07_the_end_of_a_job_disturbs_no_other []
+                "The end of a job disturbs no other, also for a job never seen here, and can be repeated.";
+            cleanup::ha_12_cleaning_up_is_tried_until_it_is_done_and_then_the_result_is_clean []
+                "Cleaning up is tried until it is done and then the result is clean.";
+            cleanup::ha_13_the_next_leader_takes_over_what_is_dirty []
+                "The next leader takes over what is dirty.";
             deposed::x_01_a_frozen_leader_changes_nothing_after_a_take_over []
                 "Every call of a leader that does not know that it is over is refused, and its successor's data stays as it was, byte for byte.";
             deposed::x_02_frozen_between_check_and_write_it_changes_nothing []
@@ -346,6 +364,8 @@ macro_rules! services_cases {
                 "Ten thousand pointers are recovered.";
             trouble::x_29_broken_entries_fail_loudly_and_stay [Tamper]
                 "Broken entries fail loudly and stay.";
+            cleanup::x_30_orphans_are_collected_and_nothing_else []
+                "States that nothing will ever point to are collected; what waits for its pointer in the present term is not.";
             trouble::x_31_two_processes_with_one_name_are_two []
                 "Two processes with one name are two.";
             trouble::x_32_an_old_version_does_not_replace_a_plan_that_was_made_anew []
@@ -356,10 +376,14 @@ macro_rules! services_cases {
                 "A blob is whole or not there whatever happens to it.";
             endings::x_35_closing_or_dropping_at_any_point_leaves_nothing []
                 "Closing or dropping at any point leaves nothing.";
+            cleanup::x_36_an_interrupted_cleanup_is_finished_by_another_process []
+                "An interrupted clean-up is finished by another process, disturbs no other job, and is refused without leadership.";
             formats::x_37_two_versions_share_a_cluster_until_its_format_is_raised []
                 "Two versions of the library take turns on one cluster, each reading what the other wrote, until a leader raises its format; after that the older one takes no part, and changes nothing.";
             told::x_38_each_transition_is_told_once_with_its_term []
                 "Each transition is told once with its term.";
+            soak::x_39_nothing_grows_with_the_number_of_leaderships []
+                "Nothing grows with the number of leaderships: no key and no state is left by those before, however they ended.";
             retrieval::x_40_a_retrieval_never_goes_back []
                 "A retrieval never goes back.";
             endings::x_41_dropped_calls_leave_the_rules_intact []

@@ -57,7 +57,6 @@ impl Store for Namespace {
         let again = RedbStore::open(self.directory.path().join("store"), self.seam.clone()).unwrap();
         *self.store.lock().unwrap() = again;
     }
-    // guide: end
 
     async fn expire(&self, session: &str) {
         self.store().expire(session);
@@ -82,4 +81,5 @@ impl Store for Namespace {
     fn waiting(&self) -> usize {
         self.store().waiting()
     }
+    // guide: end
 }

@@ -2,6 +2,7 @@
 
 use ha::JobId;
 use ha::election::FencingToken;
+use ha::job_result::JobResult;
 use ha::seam::Moment;
 use tokio::sync::mpsc;
 
@@ -42,10 +43,47 @@ pub enum What {
         /// How many events it stands for.
         events: u64,
     },
-    /// The job came to its end.
-    Finished(JobId),
+    /// The job came to its end, for good: its result is stored.
+    Ended(JobResult),
+    /// A new leader finds the result of a job that is not cleaned up after. Whoever stored it may not have told.
+    EndedEarlier(JobResult),
+    /// Nothing is left of the job but its result.
+    CleanedUp(JobId),
+    /// A new leader has recovered all that was stored: so many jobs are to run.
+    Settled {
+        /// How many.
+        jobs: usize,
+    },
     /// Something failed; the job manager goes on.
     Failed(String),
+}
+
+impl Event {
+    /// The event in words; `None` for checkpoints, of which there are many.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        Some(match &self.what {
+            What::Checkpointed { .. } => return None,
+            What::StandingBy => "stands by".to_owned(),
+            What::Leading(token) => format!("leads, fencing token {token}"),
+            What::Lost(why) => format!("lost leadership: {why}"),
+            What::Accepted(job) => format!("accepted job {job}, its plan is stored"),
+            What::Recovered { checkpoint: Some(id), events } => {
+                format!("restored checkpoint {id}, goes on at event {events}")
+            }
+            What::Recovered { checkpoint: None, .. } => "no checkpoint yet, begins at the first event".to_owned(),
+            What::Ended(result) => match &result.error {
+                None => format!("job {} has ended: {}", result.job, result.status),
+                Some(error) => format!("job {} has ended: {}: {error}", result.job, result.status),
+            },
+            What::EndedEarlier(result) => {
+                format!("job {} had ended: {}; it is not run again", result.job, result.status)
+            }
+            What::CleanedUp(job) => format!("cleaned up after job {job}, its result stays"),
+            What::Settled { jobs } => format!("recovered what is stored: {jobs} jobs to run"),
+            What::Failed(error) => format!("failed, goes on: {error}"),
+        })
+    }
 }
 
 /// Where events are told. Bounded: a demo that does not listen slows nobody down for ever.

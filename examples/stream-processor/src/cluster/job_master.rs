@@ -1,39 +1,50 @@
-//! A job master: elected for one job, it restores the latest checkpoint, runs the engine on the
-//! workers that offer themselves, and takes checkpoints.
+//! A job master: elected for one job, it restores the latest checkpoint, runs the engine in the places that workers
+//! have offered, takes checkpoints, and writes the result.
 
-use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ha::checkpoint::{
     CheckpointIdCounter, CheckpointKind, CompletedCheckpoint, CompletedCheckpointStore, DiscardStateOnly,
     RecoveryClaimMode,
 };
 use ha::election::{Leadership, Ran};
-use ha::plan::{ExecutionPlan as StoredPlan, ExecutionPlanStore};
-use ha::{HighAvailabilityServices, JobStatus};
-use tokio::runtime::Handle;
+use ha::job_result::JobResult;
+use ha::plan::ExecutionPlanStore;
+use ha::seam::Moment;
+use ha::{ErrorKind, HighAvailabilityServices, JobStatus};
 
-use super::Failure;
 use super::events::What;
-use super::job_manager::Context;
-use super::network::{Mailbox, Message};
-use crate::{Engine, ExecutionPlan, Placement, Snapshot};
+use super::history::Board;
+use super::protocol::Submission;
+use super::slots::SlotPool;
+use super::{Failure, Member, artefact, ending};
+use crate::term::Term;
+use crate::{Engine, EngineError, Placement, Snapshot};
 
 /// How many completed checkpoints are kept.
-const RETAINED: usize = 2;
+pub(super) const RETAINED: usize = 2;
+/// How many failures in a row, without a checkpoint between them, are taken for one that no restart mends.
+const FAILURES_MAX: u32 = 10;
+/// How long a job rests after a failure, at first and at most.
+const REST: Duration = Duration::from_millis(50);
+const REST_MAX: Duration = Duration::from_secs(2);
 
-/// Masters the job until it has finished or leadership is lost.
+/// Masters the job until it has ended or leadership is lost.
 pub(super) async fn run(
-    context: Context,
+    member: Member,
     plans: Arc<dyn ExecutionPlanStore>,
-    stored: StoredPlan,
+    board: Board,
+    pool: Arc<SlotPool>,
+    submission: Submission,
 ) -> Result<(), Failure> {
-    let election = context.services.job_manager_leader_election(&stored.job)?;
+    let election = member.services.job_manager_leader_election(&submission.job)?;
     let leadership = election.campaign().await?;
-    let mailbox = context.member.network.bind(format!("{}/job/{}", context.name, stored.job));
-    leadership.publish(mailbox.address()).await?;
-    let master = Master { context: &context, leadership: &leadership, plans, stored };
-    match leadership.run(master.run(mailbox)).await {
+    leadership.publish(&member.address).await?;
+    let began = member.seam.now();
+    let master = Master { member: &member, leadership: &leadership, plans, board, pool, submission, began };
+    match leadership.run(master.run()).await {
         Ran::Done(result) => result,
         // The dispatcher on the same latch learns it too, and tells.
         Ran::Lost(_) => Ok(()),
@@ -41,16 +52,68 @@ pub(super) async fn run(
 }
 
 struct Master<'a> {
-    context: &'a Context,
+    member: &'a Member,
     leadership: &'a Leadership,
     plans: Arc<dyn ExecutionPlanStore>,
-    stored: StoredPlan,
+    board: Board,
+    pool: Arc<SlotPool>,
+    submission: Submission,
+    began: Moment,
 }
 
 impl Master<'_> {
-    async fn run(self, mailbox: Mailbox) -> Result<(), Failure> {
-        let job = &self.stored.job;
-        let plan: ExecutionPlan = serde_json::from_slice(&self.stored.plan)?;
+    async fn run(self) -> Result<(), Failure> {
+        let (job, key) = (&self.submission.job, &self.submission.artefact);
+        let blobs = self.leadership.blob_store();
+        let (artefact, ended) = match artefact::fetch(&*blobs, job, key, &self.member.scratch, &self.member.seam).await
+        {
+            Ok(path) => (Some(path.clone()), self.attempts(&path).await?),
+            // Without its artefact it can never run.
+            Err(Failure::Ha(error)) if is_lost(error.kind()) => (None, Err(error.to_string())),
+            Err(failure) => return Err(failure),
+        };
+        self.finish(ended, artefact).await
+    }
+
+    /// Starts the job as often as it takes; the reason, if it fails again and again.
+    async fn attempts(&self, artefact: &Path) -> Result<Result<(), String>, Failure> {
+        let (mut failures, mut rest) = (0, REST);
+        for restart in 0..=u16::MAX {
+            let before = self.checkpoint();
+            let error = match self.attempt(restart, artefact).await {
+                Ok(()) => return Ok(Ok(())),
+                Err(Failure::Engine(error)) => error,
+                // The store, not the job: whoever leads next goes on.
+                Err(failure) => return Err(failure),
+            };
+            if self.checkpoint() != before {
+                (failures, rest) = (0, REST);
+            }
+            failures += 1;
+            self.failed(&error, u64::from(restart) + 1).await;
+            if failures >= FAILURES_MAX {
+                return Ok(Err(error.to_string()));
+            }
+            self.member.seam.sleep(self.member.seam.jittered(rest)).await;
+            rest = (rest * 2).min(REST_MAX);
+        }
+        Ok(Err("it was started too often under one leader".to_owned()))
+    }
+
+    fn checkpoint(&self) -> Option<u64> {
+        self.board.get(&self.submission.job).and_then(|view| view.checkpoint)
+    }
+
+    async fn failed(&self, error: &EngineError, restarts: u64) {
+        self.board.change(&self.submission.job, |view| {
+            (view.state, view.restarts, view.error) = (JobStatus::Restarting, restarts, Some(error.to_string()));
+        });
+        self.member.tell(What::Failed(error.to_string())).await;
+    }
+
+    /// Runs the job from its latest checkpoint to its end, or to the first failure.
+    async fn attempt(&self, restart: u16, artefact: &Path) -> Result<(), Failure> {
+        let job = &self.submission.job;
         let factory = self.leadership.checkpoint_recovery_factory();
         let ids = factory.create_checkpoint_id_counter(job);
         ids.start().await?;
@@ -69,13 +132,21 @@ impl Master<'_> {
             ids.set_count(above).await?;
         }
         let restored = latest.as_ref().map(|latest| Snapshot::decode(&latest.state)).transpose()?;
-        let slots = self.offers(mailbox).await;
-        let restored_id = latest.map(|latest| latest.id);
-        let restored_events = restored.as_ref().map_or(0, Snapshot::events);
-        let gate = Arc::clone(&self.context.member.gate);
+        let (restored_id, restored_events) =
+            (latest.map(|latest| latest.id), restored.as_ref().map_or(0, Snapshot::events));
+        self.board.change(job, |view| (view.checkpoint, view.events) = (restored_id, restored_events));
+        let plan = self.submission.plan.clone();
+        let slots = self.pool.take(plan.parallelism as usize).await;
+        let gate = Arc::clone(&self.member.gate);
         let held_at = gate.position();
-        let placement = Placement { slots, gate: Arc::clone(&gate) };
-        let attempt = self.leadership.token().epoch();
+        let placement = Placement { slots, gate: Arc::clone(&gate), artefact: Some(artefact.to_owned()) };
+        let term = Term { token: self.leadership.token().epoch(), restart };
+        let attempt = term.attempt().ok_or_else(|| {
+            EngineError::new(
+                crate::ErrorKind::Mismatch,
+                format!("fencing token {} is too great for an attempt", term.token),
+            )
+        })?;
         let engine = Engine::start_on(placement, plan, restored, attempt).await?;
         let progress = engine.progress();
         tokio::select! {
@@ -85,22 +156,9 @@ impl Master<'_> {
             finished = engine.finished() => finished?,
             () = gate.arrived(held_at) => {}
         }
-        self.context.tell(What::Recovered { checkpoint: restored_id, events: restored_events }).await;
-        self.process(&engine, &*ids, &*checkpoints).await?;
-        self.finish(&*ids, &*checkpoints).await
-    }
-
-    /// Waits until every worker has offered itself to this very leadership.
-    async fn offers(&self, mut mailbox: Mailbox) -> Vec<Handle> {
-        let mut slots = BTreeMap::new();
-        while slots.len() < self.context.member.workers {
-            if let Message::Offer { worker, session_id, slot } = mailbox.next().await
-                && session_id == self.leadership.session_id()
-            {
-                slots.insert(worker, slot);
-            }
-        }
-        slots.into_values().collect()
+        self.board.change(job, |view| view.state = JobStatus::Running);
+        self.member.tell(What::Recovered { checkpoint: restored_id, events: restored_events }).await;
+        self.process(&engine, &*ids, &*checkpoints).await
     }
 
     /// Takes checkpoint after checkpoint until the source is exhausted and the last one stands.
@@ -115,36 +173,61 @@ impl Master<'_> {
         let mut next = 0;
         loop {
             progress.reached(next).await;
-            next = progress.events() + self.context.member.checkpoint_events;
+            next = progress.events() + self.member.checkpoint_events;
             let id = ids.get_and_increment().await?;
             let snapshot = engine.trigger(id).await?;
             let checkpoint = CompletedCheckpoint::new(
                 id,
                 CheckpointKind::Checkpoint,
-                self.context.seam.unix_ms(),
+                self.member.seam.unix_ms(),
                 snapshot.encode()?,
             );
             checkpoints.add_checkpoint_and_subsume_oldest_one(checkpoint).await?;
             // Only now: the checkpoint is acknowledged, whoever restores next restores this output.
             engine.commit(&snapshot).await?;
-            self.context.tell(What::Checkpointed { id, events: snapshot.events() }).await;
+            let events = snapshot.events();
+            self.board.change(&self.submission.job, |view| (view.checkpoint, view.events) = (Some(id), events));
+            self.member.tell(What::Checkpointed { id, events }).await;
             if snapshot.is_final() {
                 return Ok(());
             }
         }
     }
 
-    /// The job is finished: nothing of it must be recovered any more. The plan goes first; what a
-    /// crash leaves of the rest belongs to no job.
-    async fn finish(
-        &self,
-        ids: &dyn CheckpointIdCounter,
-        checkpoints: &dyn CompletedCheckpointStore,
-    ) -> Result<(), Failure> {
-        self.plans.global_cleanup(&self.stored.job).await?;
-        checkpoints.shutdown(JobStatus::Finished).await?;
-        ids.shutdown(JobStatus::Finished).await?;
-        self.context.tell(What::Finished(self.stored.job.clone())).await;
+    /// The job has ended. See [`ending`] for the order of these steps.
+    async fn finish(&self, ended: Result<(), String>, artefact: Option<PathBuf>) -> Result<(), Failure> {
+        let result = self.result(ended);
+        ending::store(self.leadership, &result).await?;
+        self.board.end(&result);
+        self.member.tell(What::Ended(result.clone())).await;
+        ending::clean_up(self.leadership, &*self.plans, &result).await?;
+        if let Some(path) = artefact {
+            artefact::forget(&path).await;
+        }
+        self.member.tell(What::CleanedUp(result.job)).await;
         Ok(())
     }
+
+    fn result(&self, ended: Result<(), String>) -> JobResult {
+        let view = self.board.get(&self.submission.job);
+        let run_time = self.member.seam.now().since(self.began).as_millis();
+        let status = if ended.is_ok() { JobStatus::Finished } else { JobStatus::Failed };
+        let mut result = JobResult::new(self.submission.job.clone(), status)
+            .with_network_run_time_ms(u64::try_from(run_time).unwrap_or(u64::MAX))
+            .with_accumulator(ending::SUBMISSION, self.submission.id.to_string().into())
+            .with_accumulator(ending::EVENTS, view.as_ref().map_or(0, |view| view.events).into())
+            .with_accumulator(ending::RESTARTS, view.as_ref().map_or(0, |view| view.restarts).into());
+        if let Some(id) = view.and_then(|view| view.checkpoint) {
+            result = result.with_accumulator(ending::CHECKPOINT, id.into());
+        }
+        match ended {
+            Ok(()) => result,
+            Err(why) => result.with_error(why),
+        }
+    }
+}
+
+/// Whether what is stored will never be whole again.
+fn is_lost(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Corrupt | ErrorKind::StateMissing | ErrorKind::NotFound)
 }

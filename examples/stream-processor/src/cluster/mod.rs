@@ -1,62 +1,114 @@
 //! A small cluster around the engine: job managers that compete for leadership, workers, a client.
 //!
-//! Each job manager has threads, a backend handle and services of its own, as a process would have;
-//! what they share is the store, the state storage and the network.
+//! | part | what it is |
+//! |---|---|
+//! | [`job_manager`] | contends for leadership; whoever leads runs the dispatcher |
+//! | `dispatcher` | takes jobs in, recovers what is stored, cleans up after jobs that have ended |
+//! | `job_master` | elected for one job: runs the engine, takes checkpoints, writes the job's result |
+//! | [`worker`] | offers places for tasks to whoever leads |
+//! | [`client`] | hands jobs in and waits for their end |
+//! | [`network`] | the seam between them: [`network::InProcess`] and [`tcp::Tcp`] |
+//!
+//! The demo puts all of them into one process, each job manager with threads, a backend handle and services of its
+//! own; the subcommands of the program run each in a process of its own. The parts are the same.
+//!
+//! # The order of things
+//! A job is answered for once its artefact and then its plan are stored. Its end is first of all its *result*, which
+//! is stored before anybody is told; then all else of it is removed; then the result is marked as clean. So whoever
+//! leads next finds a job with a plan and no result, and runs it; or one with a dirty result, and cleans up after it;
+//! or one that is clean, and leaves it alone. None of these runs a job twice.
 
+mod artefact;
+pub mod backends;
 pub mod client;
+mod dispatcher;
+mod ending;
 pub mod events;
+mod history;
+mod intake;
 pub mod job_manager;
 mod job_master;
 pub mod network;
+pub mod post;
+pub mod protocol;
+pub mod slots;
+pub mod tcp;
 pub mod worker;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ha::backend::SessionOptions;
-use ha::embedded::{Embedded, Handle};
+use ha::backend::{Backend, SessionOptions};
+use ha::job_result::{JobResultStoreOptions, OnClean};
 use ha::seam::Seam;
 use ha::state::StateStorage;
 use ha::{HaServices, ServicesOptions};
-use tokio::runtime::Runtime;
 
 use crate::EngineError;
 use crate::gate::Gate;
-use events::Listener;
-use network::Network;
+use events::{Event, Listener, What};
+use post::Mailboxes;
 
-/// What every member of the cluster knows.
+/// What the parts of one job manager share.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// The store that leaders are elected on.
-    pub store: Embedded,
-    /// Where plans and checkpoints are stored.
-    pub storage: String,
-    /// How members reach each other.
-    pub network: Network,
-    /// How many workers there are.
-    pub workers: usize,
-    /// How many events are processed between two checkpoints.
+    /// Its name, for people.
+    pub name: String,
+    /// Where it is reached.
+    pub address: String,
+    /// Its HA services.
+    pub services: Arc<HaServices>,
+    /// Where its mailbox is bound while it leads.
+    pub mailboxes: Mailboxes,
+    /// Where copies of artefacts are put: a directory of its own.
+    pub scratch: PathBuf,
+    /// How many records are processed between two checkpoints.
     pub checkpoint_events: u64,
     /// How far sources may read.
     pub gate: Arc<Gate>,
     /// Who is told what happens.
     pub listener: Listener,
+    /// Time.
+    pub seam: Seam,
 }
 
 impl Member {
+    pub(crate) async fn tell(&self, what: What) {
+        let event = Event { by: self.name.clone(), at: self.seam.now(), what };
+        // Nobody listens any more: the program ends.
+        let _ = self.listener.send(event).await;
+    }
+}
+
+/// Where the state of a member's services is kept, and how long its session lives without a word.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The state storage.
+    pub storage: String,
+    /// The cluster.
+    pub cluster_id: String,
+    /// The session's silence.
+    pub silence: Duration,
+}
+
+impl Settings {
     /// Services of its own for one member, on a backend handle of its own.
     ///
     /// # Errors
-    /// The state storage cannot be opened.
-    pub fn services(&self, label: &str, seam: &Seam) -> Result<(HaServices, Arc<Handle>), ha::Error> {
+    /// A setting does not fit; the text names it.
+    pub fn services(&self, label: &str, backend: Arc<dyn Backend>, seam: &Seam) -> Result<HaServices, ha::Error> {
         let storage = StateStorage::open(&self.storage, seam.clone())?;
-        let backend = Arc::new(self.store.connect());
-        let session = SessionOptions { label: label.to_owned(), silence: Duration::from_secs(10) };
-        let options = ServicesOptions { session, ..ServicesOptions::default() };
-        let services = HaServices::new(Arc::<Handle>::clone(&backend), storage, &options, seam.clone())?;
-        Ok((services, backend))
+        let session = SessionOptions { label: label.to_owned(), silence: self.silence };
+        let options = ServicesOptions {
+            session,
+            cluster_id: self.cluster_id.clone(),
+            // Kept for good: a job that has ended is refused for ever, not only until it is cleaned up after.
+            job_results: JobResultStoreOptions { on_clean: OnClean::Keep },
+            ..ServicesOptions::default()
+        };
+        HaServices::new(backend, storage, &options, seam.clone())
     }
 }
 
@@ -117,9 +169,4 @@ impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         Self::Plan(error)
     }
-}
-
-/// Threads of a member's own.
-fn runtime(name: &str, threads: usize) -> Result<Runtime, std::io::Error> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
 }

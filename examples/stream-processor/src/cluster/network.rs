@@ -1,113 +1,96 @@
-//! The network of the cluster: mailboxes by address. Everything runs in one process here, so a
-//! connection is a channel; what is sent, and that it may not arrive, is as it would be on a wire.
+//! How a member reaches a job manager: one seam with two implementations. [`InProcess`] puts messages into
+//! mailboxes, as the demo does; [`Tcp`](super::tcp::Tcp) sends them over connections, at whose other end they are
+//! put into mailboxes too. Nothing else in the cluster knows which it is.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
-use ha::JobId;
+use async_trait::async_trait;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
+use tokio::sync::oneshot;
 
-/// Messages that wait in one mailbox before senders have to wait.
-const MAILBOX: usize = 64;
+use super::post::{Content, Mailboxes, Message};
+use super::protocol::{Answer, Offer, Request, Submission};
+use crate::{Fence, Slot};
 
-/// What is sent to a job manager.
-#[derive(Debug)]
-pub enum Message {
-    /// A client hands in a job. Answered once the plan is stored durably.
-    Submit {
-        /// The job's id.
-        job: JobId,
-        /// Its plan, encoded.
-        plan: Vec<u8>,
-        /// Told when the plan is stored.
-        accepted: oneshot::Sender<()>,
-    },
-    /// A worker offers itself to the job master that leads under this session id.
-    Offer {
-        /// The worker.
-        worker: usize,
-        /// Whom the offer is meant for; others refuse it.
-        session_id: Uuid,
-        /// Where its tasks run.
-        slot: Handle,
-    },
-}
-
-/// Mailboxes by address. Clones are the same network.
-#[derive(Debug, Clone, Default)]
-pub struct Network {
-    mailboxes: Arc<Mutex<BTreeMap<String, mpsc::Sender<Message>>>>,
-}
-
-/// Nobody is reached under an address.
+/// Nobody answered, for this reason. What was asked may have been done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreachable;
+pub struct Unreachable(pub String);
 
-/// A bound address, free again when this is dropped.
-#[derive(Debug)]
-pub struct Mailbox {
-    network: Network,
-    address: String,
-    receiver: mpsc::Receiver<Message>,
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-impl Network {
-    /// Binds an address. An earlier mailbox of the same address receives nothing any more.
-    #[must_use]
-    pub fn bind(&self, address: String) -> Mailbox {
-        let (sender, receiver) = mpsc::channel(MAILBOX);
-        self.with(|mailboxes| mailboxes.insert(address.clone(), sender));
-        Mailbox { network: self.clone(), address, receiver }
-    }
+/// Where a worker's tasks run, and what it has seen of leaders.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The worker's threads.
+    pub threads: Handle,
+    /// The greatest fencing token that any part of the worker has seen.
+    pub fence: Arc<Fence>,
+}
 
-    /// Sends a message to an address.
+/// The way to job managers. What is sent may not arrive, and an answer may be lost.
+#[async_trait]
+pub trait Network: fmt::Debug + Send + Sync {
+    /// Asks the job manager at the address; for [`Request::Status`] and [`Request::Job`].
     ///
     /// # Errors
-    /// [`Unreachable`]: nobody is bound there (any more).
-    ///
-    /// # Cancel safety
-    /// After a drop it may have been sent.
-    pub async fn send(&self, address: &str, message: Message) -> Result<(), Unreachable> {
-        let sender = self.with(|mailboxes| mailboxes.get(address).cloned()).ok_or(Unreachable)?;
-        sender.send(message).await.map_err(|_| Unreachable)
-    }
+    /// [`Unreachable`]: ask again.
+    async fn ask(&self, address: &str, request: Request) -> Result<Answer, Unreachable>;
 
-    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<String, mpsc::Sender<Message>>) -> T) -> T {
-        f(&mut self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Hands a job and its artefact, a file, to the job manager at the address.
+    ///
+    /// # Errors
+    /// [`Unreachable`]: it may be stored. Hand the same submission in again.
+    async fn submit(&self, address: &str, submission: &Submission, artefact: &Path) -> Result<Answer, Unreachable>;
+
+    /// Offers a place to the leader, and lets it be used until the leader is gone or done with it. Drop the future
+    /// when another leads.
+    ///
+    /// # Errors
+    /// [`Unreachable`]: the leader was not reached, or refused. Offer again.
+    async fn serve(&self, address: &str, offer: Offer, place: &Place) -> Result<(), Unreachable>;
+}
+
+/// The network of members that live in one process.
+#[derive(Debug, Clone, Default)]
+pub struct InProcess {
+    /// The mailboxes of its job managers.
+    pub mailboxes: Mailboxes,
+}
+
+impl InProcess {
+    async fn send<T>(&self, to: &str, message: Message, answer: oneshot::Receiver<T>) -> Result<T, Unreachable> {
+        let nobody = || Unreachable(format!("nobody leads at {to}"));
+        self.mailboxes.send(to, message).await.map_err(|_| nobody())?;
+        answer.await.map_err(|_| nobody())
     }
 }
 
-impl Mailbox {
-    /// The address.
-    #[must_use]
-    pub fn address(&self) -> &str {
-        &self.address
+#[async_trait]
+impl Network for InProcess {
+    async fn ask(&self, address: &str, request: Request) -> Result<Answer, Unreachable> {
+        let (answer, answered) = oneshot::channel();
+        self.send(address, Message::Ask { request, answer }, answered).await
     }
 
-    /// The next message.
-    ///
-    /// # Cancel safety
-    /// No message is lost by dropping the future.
-    pub async fn next(&mut self) -> Message {
-        match self.receiver.recv().await {
-            Some(message) => message,
-            // Another mailbox was bound under the address: nothing comes here any more.
-            None => std::future::pending().await,
-        }
+    async fn submit(&self, address: &str, submission: &Submission, artefact: &Path) -> Result<Answer, Unreachable> {
+        let (answer, answered) = oneshot::channel();
+        let content = Content::of_file(artefact.to_owned());
+        let submission = Box::new(submission.clone());
+        self.send(address, Message::Submit { submission, content, answer }, answered).await
     }
-}
 
-impl Drop for Mailbox {
-    fn drop(&mut self) {
-        self.network.with(|mailboxes| {
-            // Only if it is still ours: a successor may have bound the address.
-            let ours = mailboxes.get(&self.address).is_some_and(mpsc::Sender::is_closed);
-            self.receiver.close();
-            if ours || mailboxes.get(&self.address).is_some_and(mpsc::Sender::is_closed) {
-                mailboxes.remove(&self.address);
-            }
-        });
+    async fn serve(&self, address: &str, offer: Offer, place: &Place) -> Result<(), Unreachable> {
+        let (pool, taken) = oneshot::channel();
+        let refused = |why: &dyn fmt::Display| Unreachable(why.to_string());
+        let pool = self.send(address, Message::Offer { offer, pool }, taken).await?.map_err(|why| refused(&why))?;
+        pool.add(Slot::Threads(place.threads.clone())).map_err(|_| refused(&"there are too many places"))?;
+        // The threads stay with the leadership; whoever drops this has seen another one.
+        std::future::pending().await
     }
 }

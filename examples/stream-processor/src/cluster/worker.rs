@@ -1,79 +1,88 @@
-//! A worker: finds the job's master through leader retrieval, and offers it a place for tasks.
+//! A worker: finds the leading resource manager through leader retrieval, and offers it places for tasks. When
+//! another leads, it turns to that one; what an older leader still says is refused.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ha::retrieval::{Leader, LeaderWatch};
 use ha::seam::Seam;
-use ha::{HighAvailabilityServices, JobId};
-use tokio::runtime::{Handle, Runtime};
+use tokio::task::JoinSet;
 
-use super::network::{Message, Network};
-use super::{Failure, Member, runtime};
+use super::network::{Network, Place};
+use super::protocol::Offer;
 
-/// How long a worker waits before it offers itself again to a master that it did not reach.
-const OFFER_AGAIN: Duration = Duration::from_millis(10);
+/// How long a worker waits, more or less, before it offers a place again.
+const OFFER_AGAIN: Duration = Duration::from_millis(20);
 
-/// A worker with a thread of its own for tasks. Dropping it ends them.
+/// A worker, before it runs.
 #[derive(Debug)]
 pub struct Worker {
-    runtime: Option<Runtime>,
+    /// Its name, for people.
+    pub name: String,
+    /// How many tasks it runs at once.
+    pub slots: usize,
+    /// Who leads the resource management.
+    pub watch: LeaderWatch,
+    /// The way there.
+    pub network: Arc<dyn Network>,
+    /// Where tasks run.
+    pub place: Place,
+    /// Time.
+    pub seam: Seam,
 }
 
 impl Worker {
-    /// Starts a worker of that number, which serves the job's masters one after the other.
+    /// Serves one leader after the other, for as long as it is polled.
     ///
-    /// # Errors
-    /// Its thread cannot be started, or its services not be set up.
-    pub fn start(number: usize, job: &JobId, member: &Member) -> Result<Self, Failure> {
-        let runtime = runtime(&format!("worker-{number}"), 1)?;
-        let seam = Seam::system();
-        let (services, _) = member.services(&format!("worker-{number}"), &seam)?;
-        let watch = services.job_manager_leader_retriever(job)?.watch();
-        let (network, slot) = (member.network.clone(), runtime.handle().clone());
-        let _entered = runtime.enter();
-        runtime.spawn(async move {
-            // Kept as long as the worker follows anybody.
-            let _services = services;
-            serve(number, watch, network, slot, seam).await;
-        });
-        Ok(Self { runtime: Some(runtime) })
+    /// # Cancel safety
+    /// Dropping the future ends the tasks that run here between processes; within one process they end with the
+    /// threads of the place.
+    pub async fn run(self) {
+        let worker = Arc::new(self);
+        let mut slots = JoinSet::new();
+        for _slot in 0..worker.slots {
+            let worker = Arc::clone(&worker);
+            slots.spawn(async move { worker.serve().await });
+        }
+        while slots.join_next().await.is_some() {}
     }
-}
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+    async fn serve(&self) {
+        let mut watch = self.watch.clone();
+        loop {
+            let leader = watch.leader().await;
+            let token = leader.token.epoch();
+            // A view may be older than what another part of this worker has seen already.
+            if !self.place.fence.admit(token) {
+                watch.changed().await;
+                continue;
+            }
+            let offer = Offer { worker: self.name.clone(), session_id: leader.session_id, token: leader.token };
+            let mut meanwhile = watch.clone();
+            tokio::select! {
+                biased;
+                () = another(&mut meanwhile, &leader) => {
+                    tracing::info!(worker = %self.name, token, "another leader, or none");
+                    continue;
+                }
+                served = self.network.serve(&leader.address, offer, &self.place) => {
+                    if let Err(why) = served {
+                        tracing::debug!(worker = %self.name, address = %leader.address, %why, "not served");
+                    }
+                }
+            }
+            self.seam.sleep(self.seam.jittered(OFFER_AGAIN)).await;
         }
     }
 }
 
-async fn serve(number: usize, mut watch: LeaderWatch, network: Network, slot: Handle, seam: Seam) {
-    loop {
-        let leader = watch.leader().await;
-        let mut meanwhile = watch.clone();
-        tokio::select! {
-            biased;
-            () = another(&mut meanwhile, &leader) => continue,
-            () = offer(number, &leader, &network, &slot, &seam) => {}
-        }
-        another(&mut watch, &leader).await;
-    }
-}
-
-/// Waits until somebody else leads, or nobody.
+/// Waits until somebody else is seen to lead. Not when nobody is: as long as there is no greater token, whoever
+/// led before may go on to lead, and a task need not end because the store cannot be reached for a while.
 async fn another(watch: &mut LeaderWatch, than: &Leader) {
-    while watch.view().leader() == Some(than) {
-        watch.changed().await;
-    }
-}
-
-async fn offer(worker: usize, to: &Leader, network: &Network, slot: &Handle, seam: &Seam) {
     loop {
-        let message = Message::Offer { worker, session_id: to.session_id, slot: slot.clone() };
-        if network.send(&to.address, message).await.is_ok() {
+        if watch.view().leader().is_some_and(|leader| leader != than) {
             return;
         }
-        seam.sleep(OFFER_AGAIN).await;
+        watch.changed().await;
     }
 }

@@ -25,15 +25,13 @@ impl Runner {
     // Cost if missed: a leader that writes what nobody reads any more, or that cannot read what it leads.
     pub(super) async fn admitted(&self, attempt: impl Future<Output = Result<Acquire, Error>>) -> Event {
         let attempted = attempt.await;
-        if !matches!(attempted, Ok(Acquire::Won(_))) {
-            return Event::Attempted(attempted);
-        }
+        let Ok(Acquire::Won(won)) = &attempted else { return Event::Attempted(attempted) };
         match self.look_at_format().await {
             Ok(standing) => {
                 *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
                 Event::Attempted(attempted)
             }
-            Err(error) => Event::Refused(error),
+            Err(error) => Event::Refused { won: won.clone(), error },
         }
     }
 

@@ -8,13 +8,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use super::watching::Watching;
 use super::{Elector, RELEASE_MAX, Wish};
-use crate::backend::Session;
+use crate::backend::{Acquire, Session};
 use crate::election::machine::{Effect, Event, Machine, State};
 use crate::election::sessions::SharedSession;
 use crate::election::{Grant, LossReason};
 use crate::formats::Standing;
 use crate::retrieval::follower::Follower;
+use crate::writer::{Authority, Writer};
 use crate::{Error, ErrorKind};
 
 /// How long an election rests after a panic below it.
@@ -25,6 +27,7 @@ pub(super) struct Runner {
     pub(super) elector: Arc<Elector>,
     machine: Machine,
     session: Option<Arc<SharedSession>>,
+    watching: Watching,
     /// The cluster's format as it was read under the term that was won last.
     pub(super) standing: Mutex<Standing>,
     follower: Arc<Follower>,
@@ -37,8 +40,9 @@ impl Runner {
         let wish = elector.wish.subscribe();
         let carried_out = Wish { resignations: *elector.resigned.borrow(), ..Wish::default() };
         let machine = Machine::new(elector.parts.handicap);
+        let watching = Watching::new(elector.parts.sessions.detector().cloned(), elector.latch.clone());
         let standing = Mutex::new(Standing::ABSENT);
-        Self { elector, machine, session: None, standing, follower, wish, carried_out }
+        Self { elector, machine, session: None, watching, standing, follower, wish, carried_out }
     }
 
     /// Runs, and begins anew after a panic below: contenders that registered once must not be left
@@ -66,6 +70,9 @@ impl Runner {
                     self.end_grant(LossReason::Resigned);
                     *wanted = self.elector.is_wanted();
                 }
+                Event::Attempted(Ok(answer)) => self.watching.answered(answer),
+                // Whoever was evicted is remembered, whatever becomes of what was won.
+                Event::Refused { won, .. } => self.watching.answered(&Acquire::Won(won.clone())),
                 _ => {}
             }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
@@ -76,6 +83,9 @@ impl Runner {
             if was_idle && self.machine.state != State::Idle {
                 let label = self.elector.parts.sessions.options().label.as_str();
                 tracing::info!(latch = %self.elector.latch, label, "campaign");
+            }
+            if self.machine.state == State::Idle {
+                self.watching.forget();
             }
             let settled = !matches!(self.machine.state, State::Releasing | State::Leading(_));
             if settled && *self.elector.resigned.borrow() < self.carried_out.resignations {
@@ -146,12 +156,15 @@ impl Runner {
                 }
             }
             State::Attempting => {
+                let over = self.watching.over(self.machine.over());
                 let Some(session) = &self.session else { return Event::Lost(LossReason::Evicted) };
-                let holder = match self.elector.parts.holder() {
+                let over = over.as_ref();
+                let accused = self.watching.accused(over);
+                let holder = match self.elector.parts.holder(self.watching.show(), accused) {
                     Ok(holder) => holder,
                     Err(error) => return Event::Attempted(Err(error)),
                 };
-                let attempt = session.try_acquire(&self.elector.latch, holder, None);
+                let attempt = session.try_acquire(&self.elector.latch, holder, over);
                 tokio::select! {
                     biased;
                     event = self.admitted(self.bounded("acquire", ErrorKind::Indeterminate, attempt)) => event,
@@ -170,6 +183,7 @@ impl Runner {
                         Some(Err(_)) => Event::WatchFailed,
                         Some(Ok(_)) | None => Event::Woken,
                     },
+                    term = self.watching.holder_dead(&*backend, self.elector.seam()) => Event::HolderDead(term),
                 }
             }
             State::Pausing(pause) => {
@@ -178,7 +192,11 @@ impl Runner {
                 Event::PauseOver
             }
             State::Leading(_) => {
-                let why = self.leadership_over().await;
+                let why = tokio::select! {
+                    biased;
+                    why = self.leadership_over() => why,
+                    () = self.keep_presence_true() => LossReason::Evicted,
+                };
                 // A resignation ends the grant as well; it is carried out in order.
                 match self.next_wish() {
                     Some(event @ Event::Resigned { .. }) => event,
@@ -245,6 +263,12 @@ impl Runner {
         }
     }
 
+    async fn keep_presence_true(&self) {
+        let Some(grant) = self.elector.current.borrow().clone() else { return std::future::pending().await };
+        let writer = Writer::new(Arc::clone(self.elector.committer()), Authority::Leader(grant));
+        self.watching.keep_true(writer).await;
+    }
+
     /// Waits until the latch is seen to be held under another term, or under none.
     async fn evicted(&self, grant: &Grant) {
         let mut views = self.follower.views();
@@ -301,7 +325,7 @@ impl Runner {
 impl Runner {
     fn leave_session(&mut self) {
         if let Some(session) = self.session.take() {
-            session.leave(&self.elector.latch);
+            session.leave(&self.elector.latch, self.watching.leaving());
         }
     }
 }

@@ -1,0 +1,118 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ha::Store;
+use ha::seam::Seam;
+
+use super::input::{self, Job};
+use super::scratch::{Scratch, Signals};
+use super::{Failure, Out};
+use crate::cli::DemoArguments;
+use crate::demo::{Demo, Outcome};
+use crate::report::{Report, Timeline};
+use crate::verify::{self, Expected, Verdict};
+
+/// Runs the demo; whether the output was verified.
+pub(super) async fn run(arguments: &DemoArguments, signals: &mut Signals, out: &mut Out<'_>) -> Result<bool, Failure> {
+    // A backend that is not there is told before anything is done.
+    Store::open(&arguments.backend, &Seam::system())?;
+    if arguments.backend != "embedded" {
+        return Err(Failure::Arguments(format!(
+            "the demo runs in one process, on the backend \"embedded\"; with {:?} use the commands, such as job-manager",
+            arguments.backend
+        )));
+    }
+    let scratch = Scratch::new()?;
+    let ended = signals.or(run_in(arguments, scratch.path(), out)).await;
+    scratch.remove().await;
+    ended
+}
+
+async fn run_in(arguments: &DemoArguments, scratch: &Path, out: &mut Out<'_>) -> Result<bool, Failure> {
+    // Blocks as long as standard input does, which must not keep a signal from being heard.
+    let (given, place) = (arguments.clone(), scratch.to_owned());
+    let prepared = tokio::task::spawn_blocking(move || prepare(&given, &place)).await;
+    let (job, expected) = prepared.map_err(|e| Failure::Io("the work was given up".into(), io::Error::other(e)))??;
+    let mut timeline = Timeline::new(expected.cursor.records, Seam::system().now());
+    let records = expected.cursor.records;
+    // A kill in the middle of the stream needs a record before it and one after it.
+    let kills = arguments.kill.min(u32::try_from(records.saturating_sub(1)).unwrap_or(u32::MAX));
+    if kills < arguments.kill {
+        let (now, text) = (Seam::system().now(), format!("with {records} records the leader is killed {kills} times"));
+        timeline.note(now, "demo", &text);
+    }
+    let demo = Demo { plan: job.plan, artefact: &job.artefact, key: job.key, records, kills, scratch };
+    let outcome = demo.run(&mut timeline).await;
+    timeline.end();
+    let outcome = outcome.map_err(Failure::Stuck)?;
+    let verdict = verify::compare(&job.here.output, &expected)?;
+    let report = report(arguments, kills, &outcome, &expected, verdict);
+    tell(arguments, &report, &expected, out).map_err(|e| Failure::Io("cannot print the outcome".into(), e))?;
+    Ok(report.verified)
+}
+
+fn prepare(arguments: &DemoArguments, scratch: &Path) -> Result<(Job, Expected), Failure> {
+    let output = output(arguments, scratch)?;
+    let job = input::job("clicks", &arguments.source, output, scratch)?;
+    let expected = verify::expected(&job.here)?;
+    Ok((job, expected))
+}
+
+fn output(arguments: &DemoArguments, scratch: &Path) -> Result<PathBuf, Failure> {
+    let Some(directory) = &arguments.output else { return Ok(scratch.join("output")) };
+    let name = directory.display();
+    std::fs::create_dir_all(directory).map_err(|e| Failure::Io(format!("cannot make {name}"), e))?;
+    let mut entries = directory.read_dir().map_err(|e| Failure::Io(format!("cannot read {name}"), e))?;
+    if entries.next().is_some() {
+        return Err(Failure::Arguments(format!("{name} is not empty: give an empty directory for the output")));
+    }
+    directory.canonicalize().map_err(|e| Failure::Io(format!("cannot open {name}"), e))
+}
+
+fn report(arguments: &DemoArguments, kills: u32, outcome: &Outcome, expected: &Expected, verdict: Verdict) -> Report {
+    let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+    let failovers = &outcome.failovers;
+    let seconds = outcome.took.as_secs_f64().max(f64::MIN_POSITIVE);
+    Report {
+        backend: arguments.backend.clone(),
+        events: expected.cursor.accepted,
+        events_per_second: (expected.cursor.accepted as f64 / seconds).round(),
+        checkpoints: outcome.checkpoints,
+        failovers: failovers.len(),
+        failover_ms: failovers.iter().map(|failover| ms(failover.failover)).collect(),
+        recovery_ms: failovers.iter().map(|failover| ms(failover.recovery)).collect(),
+        restored_checkpoint_ids: failovers.iter().map(|failover| failover.restored_checkpoint).collect(),
+        lost: verdict.lost,
+        duplicated: verdict.duplicated + verdict.wrong,
+        verified: verdict.is_exact() && failovers.len() == kills as usize,
+    }
+}
+
+/// Prints the outcome: what was no event, then the report, and with `--json` the object last.
+fn tell(arguments: &DemoArguments, report: &Report, expected: &Expected, out: &mut Out<'_>) -> io::Result<()> {
+    let cursor = &expected.cursor;
+    if cursor.blank > 0 || cursor.rejects.total() > 0 || expected.late > 0 {
+        writeln!(
+            out,
+            "{} records: {} events, {} blank, {} that are no events",
+            cursor.records,
+            cursor.accepted,
+            cursor.blank,
+            cursor.rejects.total()
+        )?;
+        for (reason, rejected) in cursor.rejects.iter() {
+            let first: Vec<String> = rejected.first.iter().map(u64::to_string).collect();
+            writeln!(out, "  {:>8} x {reason}, the first at byte {}", rejected.count, first.join(", "))?;
+        }
+        if expected.late > 0 {
+            writeln!(out, "  {:>8} events came after their window was closed", expected.late)?;
+        }
+    }
+    writeln!(out, "{}", report.text())?;
+    if arguments.json {
+        serde_json::to_writer(&mut *out, report)?;
+        writeln!(out)?;
+    }
+    out.flush()
+}

@@ -1,0 +1,128 @@
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ha::seam::{Moment, Seam};
+use ha::{HaServices, HighAvailabilityServices};
+use tokio::sync::mpsc;
+
+use super::scratch::{Scratch, Signals};
+use super::worker::worker;
+use super::{Failure, Out, services};
+use crate::cli::JobManagerArguments;
+use crate::cluster::backends::{Backends, Sharing};
+use crate::cluster::events::Event;
+use crate::cluster::post::Mailboxes;
+use crate::cluster::tcp::Server;
+use crate::cluster::{Member, Settings, job_manager};
+
+/// Events that wait to be told before the job manager has to wait.
+const EVENTS: usize = 1024;
+/// Tasks that a process runs in which everything else runs too.
+const SLOTS_OF_ONE_PROCESS: u16 = 2;
+
+/// Contends, leads and serves until a signal comes.
+pub(super) async fn run(
+    arguments: &JobManagerArguments,
+    backends: &Backends,
+    signals: &mut Signals,
+    out: &mut Out<'_>,
+) -> Result<bool, Failure> {
+    let scratch = Scratch::new()?;
+    let ended = serve(arguments, backends, signals, &scratch, out).await;
+    scratch.remove().await;
+    ended
+}
+
+async fn serve(
+    arguments: &JobManagerArguments,
+    backends: &Backends,
+    signals: &mut Signals,
+    scratch: &Scratch,
+    out: &mut Out<'_>,
+) -> Result<bool, Failure> {
+    let seam = Seam::system();
+    let sharing = backends.sharing(&arguments.cluster.backend)?;
+    let (listener, address) = Server::listen(&arguments.listen)
+        .await
+        .map_err(|e| Failure::Io(format!("cannot listen at {}", arguments.listen), e))?;
+    let address = address.to_string();
+    let settings = Settings {
+        storage: storage(arguments, sharing)?,
+        cluster_id: arguments.cluster.cluster_id.clone(),
+        silence: Duration::from_millis(arguments.silence_ms),
+    };
+    let services = signals
+        .or(async { services(&arguments.cluster, backends, &settings, &address, &seam).await })
+        .await
+        .map(Arc::new)?;
+    let slots = match sharing {
+        Sharing::OneProcess => arguments.local_slots.unwrap_or(SLOTS_OF_ONE_PROCESS),
+        Sharing::Processes => arguments.local_slots.unwrap_or(0),
+    };
+    let (listener_of_events, events) = mpsc::channel(EVENTS);
+    let member = Member {
+        name: format!("job manager {address}"),
+        address: address.clone(),
+        services: Arc::<HaServices>::clone(&services),
+        mailboxes: Mailboxes::default(),
+        scratch: scratch.path().to_owned(),
+        checkpoint_events: arguments.checkpoint_events,
+        gate: Arc::default(),
+        listener: listener_of_events,
+        seam: seam.clone(),
+    };
+    let leader = services.cluster_rest_endpoint_leader_retriever()?.watch();
+    let server = Server::new(listener, address.clone(), member.mailboxes.clone(), leader, seam.clone());
+    let own = worker(&format!("within {address}"), usize::from(slots), &*services, &seam)?;
+    // Nobody reads it: the job manager runs all the same.
+    let _ = writeln!(out, "job manager at {address}");
+    let ended = signals
+        .or(async {
+            tokio::select! {
+                biased;
+                () = job_manager::contend(member) => {}
+                () = server.run() => {}
+                () = tell(events, seam.now()) => {}
+                () = async { own.run().await; std::future::pending().await } => {}
+            }
+            Ok(true)
+        })
+        .await;
+    // In good order: others lead at once instead of after a silence.
+    if let Some(Err(error)) = seam.timeout(Duration::from_secs(5), services.close()).await {
+        tracing::warn!(%error, "leadership could not be given up");
+    }
+    match ended {
+        Err(Failure::Interrupted(_)) => Ok(true),
+        other => other,
+    }
+}
+
+/// Where state is kept. What several processes recover from must be somewhere that all of them see.
+fn storage(arguments: &JobManagerArguments, sharing: Sharing) -> Result<String, Failure> {
+    let refuse = |what: &str| {
+        Err(Failure::Arguments(format!(
+            "{what}: give --storage a place that every job manager sees, such as file:///shared/state"
+        )))
+    };
+    match (&arguments.storage, sharing) {
+        (None, Sharing::OneProcess) => Ok("memory://".to_owned()),
+        (None, Sharing::Processes) => refuse("plans and checkpoints need a place"),
+        (Some(storage), Sharing::Processes) if storage.starts_with("memory:") => {
+            refuse("what is kept in the memory of one process is not found by the next leader")
+        }
+        (Some(storage), _) => Ok(storage.clone()),
+    }
+}
+
+/// Tells what happens, as lines on standard error.
+async fn tell(mut events: mpsc::Receiver<Event>, began: Moment) {
+    while let Some(event) = events.recv().await {
+        if let Some(text) = event.text() {
+            let line = format!("{:>9.3} s  {}  {text}", event.at.since(began).as_secs_f64(), event.by);
+            // A closed standard error stops nothing.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+use std::sync::Arc;
+
+use ha::HighAvailabilityServices;
+use ha::seam::Seam;
+use tokio::runtime::Handle;
+
+use super::scratch::Signals;
+use super::{Failure, Out, observer};
+use crate::Fence;
+use crate::cli::WorkerArguments;
+use crate::cluster::backends::Backends;
+use crate::cluster::network::Place;
+use crate::cluster::tcp::Tcp;
+use crate::cluster::worker::Worker;
+
+/// Runs tasks until a signal comes.
+pub(super) async fn run(
+    arguments: &WorkerArguments,
+    backends: &Backends,
+    signals: &mut Signals,
+    out: &mut Out<'_>,
+) -> Result<bool, Failure> {
+    let seam = Seam::system();
+    signals
+        .or(async {
+            let services = observer(&arguments.cluster, backends, &arguments.name, &seam).await?;
+            let worker = worker(&arguments.name, usize::from(arguments.slots), &services, &seam)?;
+            // Nobody reads it: the worker runs all the same.
+            let _ = writeln!(out, "worker {} with {} slots", arguments.name, arguments.slots);
+            worker.run().await;
+            Ok(true)
+        })
+        .await
+}
+
+/// A worker over TCP that finds its leader by these services.
+pub(super) fn worker(
+    name: &str,
+    slots: usize,
+    services: &dyn HighAvailabilityServices,
+    seam: &Seam,
+) -> Result<Worker, ha::Error> {
+    Ok(Worker {
+        name: name.to_owned(),
+        slots,
+        watch: services.resource_manager_leader_retriever()?.watch(),
+        network: Arc::new(Tcp::new(seam.clone())),
+        place: Place { threads: Handle::current(), fence: Arc::new(Fence::default()) },
+        seam: seam.clone(),
+    })
+}

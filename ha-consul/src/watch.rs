@@ -31,6 +31,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// would have it read as often, larger each time: that keeps the agent and this process busy with nothing
 /// else. What is small, as all that an election writes is, is read again at once.
 const PACE: usize = 8 << 20;
+/// The pause is at least that many times what it took to digest the answer: a busy machine takes longer.
+const DIGESTION_SHARE: u32 = 4;
 /// Below that size a place is small.
 const SMALL: usize = 16 * 1024;
 
@@ -198,11 +200,11 @@ impl Following {
         let (mut last, mut failures, mut in_vain) = (None, 0_u32, 0_u32);
         loop {
             match self.next(last).await {
-                Ok((snapshot, bytes)) => {
+                Ok((snapshot, bytes, arrived)) => {
                     failures = 0;
                     last = Some(snapshot.mark.native());
                     in_vain = if self.show(snapshot) { 0 } else { in_vain.saturating_add(1) };
-                    let pause = pause_after(bytes, in_vain);
+                    let pause = pause_after(bytes, self.seam.now().since(arrived), in_vain);
                     if !pause.is_zero() {
                         self.seam.sleep(pause).await;
                     }
@@ -231,18 +233,18 @@ impl Following {
     }
 
     /// One request: at once if nothing is known, else when something differs or the wait is over. Also says how
-    /// many bytes the answer had.
-    async fn next(&self, last: Option<u64>) -> Result<(Snapshot, usize), Failure> {
+    /// many bytes the answer had, and when it had arrived.
+    async fn next(&self, last: Option<u64>) -> Result<(Snapshot, usize, Moment), Failure> {
         let prefix = &self.prefix;
         let Some(index) = last else {
             let request = Request::get(format!("kv/{prefix}?recurse&consistent"));
             let answer = self.http.send(&request).await?;
-            let bytes = answer.body.len();
+            let (bytes, arrived) = (answer.body.len(), self.seam.now());
             let snapshot = kv::snapshot(answer)?;
             if snapshot.entries.is_empty() {
                 kv::prove_access(&self.http, prefix).await?;
             }
-            return Ok((snapshot, bytes));
+            return Ok((snapshot, bytes, arrived));
         };
         let wait = self.wait;
         let path = format!("kv/{prefix}?recurse&index={index}&wait={}ms", wait.as_millis());
@@ -254,7 +256,7 @@ impl Following {
             let why = format!("Consul's index went back from {index} to {:?}", answer.index);
             return Err(Failure::new(FailureKind::NotDone, why));
         }
-        let bytes = answer.body.len();
+        let (bytes, arrived) = (answer.body.len(), self.seam.now());
         let snapshot = kv::snapshot(answer)?;
         // Race: the token may have lost its permission, which looks as if all had been removed.
         // Closed by: an empty place is proved before anybody hears of it.
@@ -262,7 +264,7 @@ impl Following {
         if snapshot.entries.is_empty() && !self.is_shown_empty() {
             kv::prove_access(&self.http, prefix).await?;
         }
-        Ok((snapshot, bytes))
+        Ok((snapshot, bytes, arrived))
     }
 
     fn is_shown_empty(&self) -> bool {
@@ -294,12 +296,13 @@ impl Following {
     }
 }
 
-/// The pause after an answer of that size. `in_vain`: how many in a row brought nothing new, as below an empty place
+/// The pause after an answer of that size, which took so long to digest. `in_vain`: how many in a row brought nothing new, as below an empty place
 /// while others write elsewhere, or from something that answers at once whatever it is asked.
-fn pause_after(bytes: usize, in_vain: u32) -> Duration {
+fn pause_after(bytes: usize, digestion: Duration, in_vain: u32) -> Duration {
     // A place that is larger than this machine's numbers is not read.
     let micros = u64::try_from(bytes.saturating_mul(1_000_000) / PACE).unwrap_or(u64::MAX);
-    let pace = if bytes > SMALL { Duration::from_micros(micros).min(PAUSE_MAX) } else { Duration::ZERO };
+    let pace = Duration::from_micros(micros).max(digestion * DIGESTION_SHARE).min(PAUSE_MAX);
+    let pace = if bytes > SMALL { pace } else { Duration::ZERO };
     let vain = if in_vain > 1 { VAIN_MIN.saturating_mul(1 << in_vain.min(16)).min(VAIN_MAX) } else { Duration::ZERO };
     pace.max(vain)
 }

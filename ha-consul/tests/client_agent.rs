@@ -154,6 +154,23 @@ fn a_token_that_is_rotated_in_its_file_is_taken_and_one_that_is_deleted_is_told(
 }
 
 #[test]
+fn a_thousand_writes_at_once_are_not_cut_off_by_an_agent_that_takes_two_hundred_connections() {
+    with_agent(async |seam| {
+        let stock = json!({ "limits": { "http_max_conns_per_client": 200 } });
+        let agent = Agent::start(seam.clone(), Options::developer().with(stock)).await?;
+        let settings =
+            ConsulSettings { request_timeout: Duration::from_secs(60), ..ConsulSettings::at(agent.address()) };
+        let consul = Consul::connect(settings, seam.clone()).await.unwrap();
+        let keys: Vec<String> = (0..1000).map(|number| format!("ha/{number}")).collect();
+        let outcomes = futures_util::future::join_all(keys.iter().map(|key| put(&consul, &seam, key, 1))).await;
+        for (key, outcome) in keys.iter().zip(outcomes) {
+            assert!(matches!(outcome, Ok(Outcome::Applied { .. })), "{key}: {outcome:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_write_whose_answer_is_lost_is_sent_once_and_may_have_been_applied() {
     with_agent(async |seam| {
         let agent = Agent::start(seam.clone(), Options::developer()).await?;

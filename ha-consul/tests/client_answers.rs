@@ -5,10 +5,10 @@ mod answerer;
 
 use std::time::Duration;
 
-use answerer::{Answerer, Reply, as_consul, connect, key, reply, write, written};
+use answerer::{Answerer, Asked, Reply, as_consul, connect, key, reply, write, written};
 use ha_consul::ConsulSettings;
 use ha_core::ErrorKind;
-use ha_core::backend::{Backend, Outcome, Prefix};
+use ha_core::backend::{Backend, Key, Outcome, Prefix};
 use ha_core::seam::Seam;
 use ha_testkit::run::block_on;
 
@@ -209,6 +209,26 @@ fn a_write_over_a_connection_that_was_closed_meanwhile_is_sent_once() {
             let outcome = write(&consul, &seam).await;
             assert!(matches!(outcome, Ok(Outcome::Applied { .. })) || outcome.is_err_and(|e| e.may_have_applied()));
             assert!(answerer.asked().len() <= round);
+        }
+    });
+}
+
+#[test]
+fn the_answer_to_a_request_that_was_given_up_is_not_taken_for_that_of_the_next() {
+    block_on(async {
+        let seam = Seam::system();
+        let pair = r#"[{"LockIndex":0,"Key":"place/key","Flags":0,"Value":"djE=","CreateIndex":5,"ModifyIndex":6}]"#;
+        let Reply::Raw(found) = reply(200, pair) else { unreachable!() };
+        let answers = move |asked: &Asked| match asked.line.contains("place/key") {
+            true => Reply::Late(Duration::from_millis(300), found.clone()),
+            false => reply(404, ""),
+        };
+        let answerer = Answerer::of(&seam, answers).await;
+        let consul = connect(settings(&answerer), &seam).await.unwrap();
+        for _ in 0..5 {
+            let given_up = seam.timeout(Duration::from_millis(100), consul.read(&key())).await;
+            assert!(given_up.is_none());
+            assert_eq!(consul.read(&Key::new("place/other").unwrap()).await.unwrap(), None);
         }
     });
 }

@@ -136,7 +136,7 @@ fn tls_succeeds_and_fails_where_it_does_for_consuls_command_line() {
             (with(&[ssl.clone(), ("CONSUL_HTTP_ADDR", format!("http://{address}")), file.clone()]), true),
             (with(&[https.clone(), file.clone(), name("server.dc1.consul")]), true),
             (with(&[https.clone(), unchecked]), true),
-            (with(&[https.clone()]), false),
+            (with(std::slice::from_ref(&https)), false),
             (with(&[plain, file.clone()]), false),
             (with(&[https.clone(), file.clone(), name("server.dc2.consul")]), false),
             (vec![https, file], false),

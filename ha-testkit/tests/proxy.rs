@@ -1,4 +1,5 @@
 //! The proxy: what it passes on, and what it does to it.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
 //! The real servers that tests start: they serve, obey, and leave nothing behind.
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;

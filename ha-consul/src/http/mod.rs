@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use ha_core::Error;
 use reqwest::header::HeaderValue;
+use tokio::sync::Semaphore;
 
 use crate::address::Address;
 use crate::settings::{ConsulSettings, invalid};
@@ -44,6 +45,8 @@ struct Inner {
     /// Datacenter, namespace and partition, as part of a query.
     scope: String,
     request_timeout: Duration,
+    /// For requests that do not bring their own time-out, as those do that wait on purpose and renewals.
+    places: Semaphore,
 }
 
 impl Http {
@@ -59,6 +62,7 @@ impl Http {
             auth: auth.map_err(|why| invalid("auth", why.into()))?,
             scope: scope.join("&"),
             request_timeout: settings.request_timeout,
+            places: Semaphore::new(settings.requests_max),
         })))
     }
 
@@ -143,6 +147,11 @@ impl Http {
 
     async fn send_to(&self, agent: &Agent, request: &Request) -> Result<Answer, Failure> {
         let inner = &*self.0;
+        // Each that has a place gives it back within its time-out, so this wait ends. The semaphore is never closed.
+        let _place = match request.timeout {
+            None => inner.places.acquire().await.ok(),
+            Some(_) => None,
+        };
         let way = Way {
             token: inner.token.current(),
             auth: inner.auth.clone(),

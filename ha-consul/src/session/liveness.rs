@@ -90,17 +90,17 @@ impl Living {
         let request = Request::put(format!("session/renew/{}", self.id)).within(self.ttl / RENEWALS);
         let http = &self.inner.renewals;
         let (regular, soon) = pauses(self.ttl);
-        let mut pause = regular;
+        let mut pause = self.first_pause(self.ttl);
         while !self.cell.has_ended() {
             self.inner.seam.sleep(pause).await;
             pause = regular;
             let sent = self.inner.seam.now();
             match http.send(&request).await.and_then(|answer| answer.ok()) {
                 Ok(_) => self.cell.session_lives_until(sent + self.ttl, self.inner.seam.now()),
-                Err(failure) if failure.kind == FailureKind::NoSession => {
+                Err(failure) if failure.kind == FailureKind::NoSession && self.is_gone().await => {
                     tracing::info!(session = self.id, "Consul knows this session no more");
                     self.cell.end(Ended::Revoked);
-                    // The check that stands for it, and what a leader that was not up to date yet denied.
+                    // Its check is left.
                     return self.destroy().await;
                 }
                 Err(failure) => {
@@ -111,13 +111,23 @@ impl Living {
         }
     }
 
+    // Race: a server that was just elected may be asked before it has caught up with what was stored last.
+    // Closed by: a consistent read, which it answers only when it has.
+    // Cost if missed: a leadership that ends because the servers had an election.
+    async fn is_gone(&self) -> bool {
+        let request = Request::get(format!("session/info/{}?consistent", self.id)).within(self.ttl / RENEWALS);
+        let answer = self.inner.renewals.send(&request).await.and_then(|answer| answer.ok());
+        let known = answer.and_then(|answer| answer.json::<Vec<serde::de::IgnoredAny>>());
+        known.is_ok_and(|sessions| sessions.is_empty())
+    }
+
     /// Keeps the agent's check passing.
     async fn keep_check(self: Arc<Self>) {
         let Some(check) = &self.check else { return };
         let request = Request::put(format!("agent/check/pass/{check}")).within(self.silence / RENEWALS);
         let http = &self.inner.renewals;
         let (regular, soon) = pauses(self.silence);
-        let mut pause = regular;
+        let mut pause = self.first_pause(self.silence);
         while !self.cell.has_ended() {
             self.inner.seam.sleep(pause).await;
             pause = regular;
@@ -130,6 +140,12 @@ impl Living {
                 }
             }
         }
+    }
+
+    /// As long as the regular one, less what opening the session took.
+    fn first_pause(&self, period: Duration) -> Duration {
+        let left = self.cell.valid_until().remaining(self.inner.seam.now());
+        left.saturating_sub(period - period / RENEWALS)
     }
 
     /// The session is over for this process when its deadline passes, whatever Consul may think of it.
@@ -196,11 +212,7 @@ fn pauses(period: Duration) -> (Duration, Duration) {
 
 /// Chooses the agent that stands for this process: the one that answers now, else the next that does. Also says when
 /// the check was asked for, and the check.
-async fn place(
-    inner: &Inner,
-    name: &str,
-    options: &SessionOptions,
-) -> Result<(usize, Moment, Option<String>), Error> {
+async fn place(inner: &Inner, name: &str, options: &SessionOptions) -> Result<(usize, Moment, Option<String>), Error> {
     let (http, first) = (&inner.http, inner.http.current());
     let mut turn = 0;
     loop {

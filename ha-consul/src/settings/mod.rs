@@ -56,6 +56,10 @@ pub struct ConsulSettings {
     pub request_timeout: Duration,
     /// How long a request that waits for changes stays with Consul. Default: 30 seconds.
     pub blocking_wait: Duration,
+    /// How many requests are under way at once; further ones wait for their turn. Those that wait for changes and
+    /// renewals are not counted. Default: 100. A stock agent takes 200 connections from one client address
+    /// (`http_max_conns_per_client`) and cuts further ones, after which the outcome of a write is unknown.
+    pub requests_max: usize,
     /// The longest answer that is read, in bytes. A list of a place is one answer. Default: 256 MiB, far more
     /// than any list of a cluster needs.
     pub answer_bytes_max: usize,
@@ -101,6 +105,7 @@ impl Default for ConsulSettings {
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(8),
             blocking_wait: Duration::from_secs(30),
+            requests_max: 100,
             answer_bytes_max: 256 << 20,
             liveness: Liveness::default(),
         }
@@ -138,6 +143,12 @@ impl ConsulSettings {
         if self.answer_bytes_max < ANSWER_BYTES_LEAST {
             let why = format!("{}; at least {ANSWER_BYTES_LEAST} are needed", self.answer_bytes_max);
             return Err(invalid("answer_bytes_max", why));
+        }
+        if !(1..=REQUESTS_MOST).contains(&self.requests_max) {
+            return Err(invalid(
+                "requests_max",
+                format!("{}; from 1 to {REQUESTS_MOST} are allowed", self.requests_max),
+            ));
         }
         for (field, name) in self.scope() {
             // Part of a query, so it may hold nothing that means something there.
@@ -195,6 +206,8 @@ impl ConsulSettings {
 
 /// What agents say of themselves fits into this.
 const ANSWER_BYTES_LEAST: usize = 1 << 20;
+/// More than any agent is set up for.
+const REQUESTS_MOST: usize = 10_000;
 
 impl fmt::Debug for ConsulSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,6 +224,7 @@ impl fmt::Debug for ConsulSettings {
             .field("connect_timeout", &self.connect_timeout)
             .field("request_timeout", &self.request_timeout)
             .field("blocking_wait", &self.blocking_wait)
+            .field("requests_max", &self.requests_max)
             .field("answer_bytes_max", &self.answer_bytes_max)
             .field("liveness", &self.liveness)
             .finish()
@@ -240,6 +254,7 @@ mod tests {
             ("dc", ConsulSettings { datacenter: Some("a&token=s3cret".into()), ..default() }),
             ("connect_timeout", ConsulSettings { connect_timeout: Duration::ZERO, ..default() }),
             ("answer_bytes_max", ConsulSettings { answer_bytes_max: 10, ..default() }),
+            ("requests_max", ConsulSettings { requests_max: 0, ..default() }),
             ("prove_access_below", ConsulSettings { prove_access_below: Some("../s3cret?".into()), ..default() }),
             ("tls.key_file", ConsulSettings { tls: Tls { cert_file: Some("c".into()), ..tls() }, ..default() }),
             ("tls.cert_file", ConsulSettings { tls: Tls { key_file: Some("k".into()), ..tls() }, ..default() }),

@@ -42,8 +42,8 @@ impl Member {
         settings.addresses = self.addresses.clone();
         settings.token = self.token.clone().map_or(Token::None, Token::Secret);
         settings.connect_timeout = Duration::from_millis(500);
-        settings.request_timeout = Duration::from_secs(1);
-        settings.blocking_wait = Duration::from_secs(5);
+        settings.request_timeout = self.silence * 2 / 3;
+        settings.blocking_wait = self.silence * 4;
         settings.liveness.session_ttl = Some(self.silence);
         settings
     }

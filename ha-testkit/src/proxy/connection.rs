@@ -77,12 +77,11 @@ async fn exchange(
     match verdict.treatment {
         Some(Treatment::Refuse) => return Ok(Next::End),
         Some(Treatment::Swallow) => return Ok(Next::Silence),
-        Some(Treatment::Hold) => {
-            if !is_let_go(shared, client, &request, &mut verdict).await {
-                return Ok(Next::End);
-            }
-        }
         _ => {}
+    }
+    let held = verdict.treatment == Some(Treatment::Hold);
+    if held && !is_let_go(shared, client, &request, &mut verdict).await {
+        return Ok(Next::End);
     }
     let answer = tokio::select! { biased;
         // What the server was asked, it is asked no more, as by any client that gives up.

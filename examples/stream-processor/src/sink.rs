@@ -122,26 +122,13 @@ fn publish(output: &Path, part: &Part) -> Result<(), EngineError> {
 /// Whether the file is there, intact. There but altered is an error.
 fn verify(path: &Path, part: &Part) -> Result<bool, EngineError> {
     let refused = |cause| EngineError::io("cannot read", path, cause);
-    let mut file = match File::open(path) {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(cause) => return Err(refused(cause)),
     };
-    let mut digest = Sha256::new();
-    let mut length = 0;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                digest.update(&buffer[..read]);
-                length += read as u64;
-            }
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(refused(cause)),
-        }
-    }
-    if length == part.length && hex(&digest.finalize()) == part.sha256 {
+    let (sha256, length) = digest_of(file).map_err(refused)?;
+    if length == part.length && sha256 == part.sha256 {
         return Ok(true);
     }
     let what =
@@ -214,6 +201,22 @@ pub(crate) fn sync_directory(path: &Path) -> Result<(), EngineError> {
 /// Makes the names of closed parts durable.
 pub(crate) fn sync_pending(output: &Path) -> Result<(), EngineError> {
     sync_directory(&output.join(PENDING))
+}
+
+/// The SHA-256 of all that is left to read, in hexadecimal, and how many bytes that is.
+pub(crate) fn digest_of(mut source: impl Read) -> io::Result<(String, u64)> {
+    let (mut digest, mut length, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return Ok((hex(&digest.finalize()), length)),
+            Ok(read) => {
+                digest.update(&buffer[..read]);
+                length += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

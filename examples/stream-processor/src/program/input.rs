@@ -1,12 +1,12 @@
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ha::blob::BlobKey;
-use sha2::{Digest, Sha256};
 
 use super::Failure;
 use crate::cli::SourceArguments;
+use crate::sink::digest_of;
 use crate::source::spool;
 use crate::{Contents, ExecutionPlan, Recipe, SourceSpec};
 
@@ -76,18 +76,6 @@ fn file(input: &Path, scratch: &Path) -> Result<PathBuf, Failure> {
 /// What the file is called by its content.
 fn key_of(path: &Path) -> Result<BlobKey, Failure> {
     let failed = |e| Failure::Io(format!("cannot read {}", path.display()), e);
-    let mut file = File::open(path).map_err(failed)?;
-    let (mut digest, mut length, mut buffer) = (Sha256::new(), 0_u64, vec![0; 64 * 1024]);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                digest.update(&buffer[..read]);
-                length += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    Ok(format!("{}-{length}", crate::sink::hex(&digest.finalize())).parse()?)
+    let (sha256, length) = File::open(path).and_then(digest_of).map_err(failed)?;
+    Ok(format!("{sha256}-{length}").parse()?)
 }

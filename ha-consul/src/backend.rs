@@ -17,7 +17,7 @@ use crate::watch::Watches;
 use crate::{commit, kv};
 
 /// What an operation takes in a transaction's JSON beside its key and value, at most.
-const OPERATION_BYTES: usize = 160;
+const OPERATION_BYTES: usize = 192;
 
 /// A handle on Consul, as one process has it. Clones are the same handle.
 ///

@@ -44,8 +44,8 @@ pub(crate) async fn commit(http: &Http, seam: &Seam, commit: &Commit) -> Result<
             }
             let first = refused.iter().map(|(operation, _)| *operation).min();
             let Some(key) = first.and_then(|operation| plan.keys.get(operation - plan.guard)) else {
-                let why = format!("Consul refuses an operation that was not sent: {refused:.200?}");
-                return Err(Error::new(ErrorKind::Unavailable, "commit").at(subject).because(why));
+                let why = "Consul refuses an operation that was not sent";
+                return Err(Error::new(ErrorKind::Indeterminate, "commit").at(subject).because(why));
             };
             // Nothing was applied, whatever becomes of this read.
             let found = kv::read(http, key).await?;

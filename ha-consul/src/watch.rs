@@ -134,6 +134,7 @@ impl Watches {
                 prefix: prefix.clone(),
                 used: Arc::clone(&used),
                 sender,
+                proved: None,
             };
             Place { seen, used, task: self.seam.spawn(following.run()) }
         };
@@ -193,10 +194,12 @@ struct Following {
     prefix: Prefix,
     used: Arc<Mutex<Moment>>,
     sender: watch::Sender<Seen>,
+    /// When it was last proved that the place may be read, though it is shown as empty.
+    proved: Option<Moment>,
 }
 
 impl Following {
-    async fn run(self) {
+    async fn run(mut self) {
         let (mut last, mut failures, mut in_vain) = (None, 0_u32, 0_u32);
         loop {
             match self.next(last).await {
@@ -234,16 +237,15 @@ impl Following {
 
     /// One request: at once if nothing is known, else when something differs or the wait is over. Also says how
     /// many bytes the answer had, and when it had arrived.
-    async fn next(&self, last: Option<u64>) -> Result<(Snapshot, usize, Moment), Failure> {
+    async fn next(&mut self, last: Option<u64>) -> Result<(Snapshot, usize, Moment), Failure> {
         let prefix = &self.prefix;
         let Some(index) = last else {
             let request = Request::get(format!("kv/{prefix}?recurse&consistent"));
             let answer = self.http.send(&request).await?;
             let (bytes, arrived) = (answer.body.len(), self.seam.now());
             let snapshot = kv::snapshot(answer)?;
-            if snapshot.entries.is_empty() {
-                kv::prove_access(&self.http, prefix).await?;
-            }
+            self.proved = None;
+            self.prove(&snapshot).await?;
             return Ok((snapshot, bytes, arrived));
         };
         let wait = self.wait;
@@ -258,17 +260,32 @@ impl Following {
         }
         let (bytes, arrived) = (answer.body.len(), self.seam.now());
         let snapshot = kv::snapshot(answer)?;
-        // Race: the token may have lost its permission, which looks as if all had been removed.
-        // Closed by: an empty place is proved before anybody hears of it.
-        // Cost if missed: a leader that is taken for gone.
-        if snapshot.entries.is_empty() && !self.is_shown_empty() {
-            kv::prove_access(&self.http, prefix).await?;
-        }
+        self.prove(&snapshot).await?;
         Ok((snapshot, bytes, arrived))
     }
 
-    fn is_shown_empty(&self) -> bool {
-        matches!(&*self.sender.borrow(), Seen::All { snapshot, .. } if snapshot.entries.is_empty())
+    // Race: the token may have lost its permission, which looks as if all, or the latch, had been removed.
+    // Closed by: an empty place is proved before anybody hears of it, and now and then as long as it is empty, for
+    //       it may fill unseen; so is a latch that is gone from a place where others are left.
+    // Cost if missed: a leader that is taken for gone.
+    async fn prove(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+        if snapshot.entries.is_empty() {
+            let now = self.seam.now();
+            if self.proved.is_none_or(|at| now.since(at) >= self.wait) {
+                kv::prove_access(&self.http, &self.prefix).await?;
+                self.proved = Some(now);
+            }
+            return Ok(());
+        }
+        self.proved = None;
+        let gone = match &*self.sender.borrow() {
+            Seen::All { snapshot: before, .. } => gone_latch(before, snapshot),
+            _ => None,
+        };
+        match gone {
+            Some(latch) => kv::prove_readable(&self.http, &latch).await,
+            None => Ok(()),
+        }
     }
 
     /// Says whether it is news.
@@ -296,8 +313,15 @@ impl Following {
     }
 }
 
-/// The pause after an answer of that size, which took so long to digest. `in_vain`: how many in a row brought nothing new, as below an empty place
-/// while others write elsewhere, or from something that answers at once whatever it is asked.
+/// A latch that was there and is not any more. Letting go of one, or taking it, leaves its key where it is.
+fn gone_latch(before: &Snapshot, now: &Snapshot) -> Option<Key> {
+    let latches = before.entries.iter().map(|entry| &entry.key).filter(|key| key.last() == "latch");
+    let is_gone = |key: &&Key| now.entries.binary_search_by(|entry| entry.key.cmp(key)).is_err();
+    latches.into_iter().find(is_gone).cloned()
+}
+
+/// The pause after an answer of that size, which took so long to digest. `in_vain`: how many in a row brought nothing
+/// new, as below an empty place while others write elsewhere, or from something that answers at once whatever it is asked.
 fn pause_after(bytes: usize, digestion: Duration, in_vain: u32) -> Duration {
     // A place that is larger than this machine's numbers is not read.
     let micros = u64::try_from(bytes.saturating_mul(1_000_000) / PACE).unwrap_or(u64::MAX);

@@ -29,12 +29,9 @@ impl Pair {
     pub(crate) fn bytes(&self) -> Result<Bytes, Failure> {
         let Some(text) = &self.value else { return Ok(Bytes::new()) };
         let decoded = STANDARD.decode(text);
-        decoded.map(Bytes::from).map_err(|_| {
-            Failure::new(
-                FailureKind::Unknown,
-                format!("the value of {:.200?} is not base64; is this Consul?", self.key),
-            )
-        })
+        decoded
+            .map(Bytes::from)
+            .map_err(|_| Failure::new(FailureKind::Unknown, "a value that is not base64; is this Consul?"))
     }
 
     /// Which session holds it, as a lock that nobody has written over since.
@@ -117,6 +114,11 @@ impl Operation {
         operation
     }
 
+    /// The key that Consul's answer tells of, where this was applied: of what is removed or absent it tells nothing.
+    pub(crate) fn answered(&self) -> Option<&str> {
+        (!matches!(self.kv.verb, "delete" | "check-not-exists")).then_some(self.kv.key.as_str())
+    }
+
     fn by(mut self, session: &str) -> Self {
         self.kv.session = Some(session.to_owned());
         self
@@ -165,6 +167,16 @@ pub(crate) struct NewSession<'a> {
 pub(crate) struct SessionId {
     #[serde(rename = "ID")]
     pub(crate) id: String,
+}
+
+impl SessionId {
+    /// It becomes part of paths and of terms, so it holds nothing that means something there.
+    pub(crate) fn checked(self) -> Result<String, Failure> {
+        if !self.id.is_empty() && self.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Ok(self.id);
+        }
+        Err(Failure::new(FailureKind::Unknown, "the new session has no name that Consul gives; check the address"))
+    }
 }
 
 /// What is asked of a new service whose check is the process's sign of life.

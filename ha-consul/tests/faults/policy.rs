@@ -1,6 +1,7 @@
 //! What the documented policies allow, service by service, and what a policy that is changed looks like.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ha_consul::{Consul, Token};
@@ -13,6 +14,7 @@ use ha_core::{
     ClientHaServices, ClientHighAvailabilityServices, ErrorKind, HighAvailabilityServices, JobId, JobStatus,
     ServicesOptions,
 };
+use ha_testkit::proxy::{Matching, Proxy, Treatment};
 use serde_json::json;
 
 use crate::member::checkpoint;
@@ -140,49 +142,68 @@ fn a_latch_that_alone_may_not_be_read_is_denied_and_not_free() {
 }
 
 /// Follows the place until it is told that it may not, and is never told that it is empty.
-async fn told_that_it_may_not(g: &Guarded, consul: &Consul, place: &Prefix, mut seen: Mark, is_empty: bool) {
-    let scope = Scope::Below(place.clone());
-    let told = async {
-        loop {
-            match consul.changed(&scope, &seen).await {
-                Ok(Change::Snapshot(snapshot)) => {
-                    assert!(is_empty || !snapshot.entries.is_empty(), "taken for empty");
-                    seen = snapshot.mark;
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Denied => return,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+async fn told_that_it_may_not(consul: Consul, place: Prefix, mut seen: Mark, is_empty: bool) {
+    let scope = Scope::Below(place);
+    loop {
+        match consul.changed(&scope, &seen).await {
+            Ok(Change::Snapshot(snapshot)) => {
+                assert!(is_empty || !snapshot.entries.is_empty(), "taken for empty");
+                seen = snapshot.mark;
             }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Denied => return,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
         }
-    };
-    let writing = async {
-        // Elsewhere: below an empty place that wakes whoever waits.
+    }
+}
+
+/// Somebody follows a place; then the token's policy is changed. Where the place is empty, writes elsewhere wake
+/// whoever waits.
+async fn changed_policy(is_empty: bool, rules: impl Fn(&Guarded) -> String) -> Result<(), ha_testkit::Missing> {
+    let g = Guarded::start().await?;
+    let token = g.agent.token(&documented(&g.place.root)).await;
+    let proxy = Proxy::to(g.agent.address(), g.seam.clone()).await;
+    let mut settings = g.member("reader", &token).settings();
+    settings.addresses = vec![proxy.address().to_owned()];
+    settings.blocking_wait = Duration::from_secs(1);
+    let consul = Consul::connect(settings, g.seam.clone()).await.unwrap();
+    let place = Prefix::new(format!("{}/default/leader", g.place.root)).unwrap();
+    if !is_empty {
+        put(&g, &g.place.latch()).await;
+        put(&g, &format!("{place}dispatcher")).await;
+    }
+    let seen = consul.list(&place).await.unwrap().mark;
+    let parked = proxy.treat(Matching::path("index="), Treatment::SlowAnswer(Duration::ZERO));
+    let told = told_that_it_may_not(consul, place, seen, is_empty);
+    let changing = async {
+        parked.matched(1).await;
+        change_policy(&g, &token, &rules(&g)).await;
         loop {
-            put(g, "elsewhere").await;
-            g.seam.sleep(std::time::Duration::from_millis(200)).await;
+            put(&g, "elsewhere").await;
+            g.seam.sleep(Duration::from_millis(200)).await;
         }
     };
     in_time(&g.seam, "it is told", async {
-        tokio::select! { biased; () = told => (), () = writing => () }
+        tokio::select! { biased; () = told => (), () = changing => () }
     })
     .await;
+    Ok(())
 }
 
 #[test]
-fn a_policy_that_is_changed_under_who_waits_is_no_empty_place() {
-    run(async {
-        let g = Guarded::start().await?;
-        for is_empty in [false, true] {
-            let token = g.agent.token(&documented(&g.place.root)).await;
-            let consul = connected(&g, &token).await;
-            let place = Prefix::new(format!("{}/{is_empty}", g.place.root)).unwrap();
-            if !is_empty {
-                put(&g, &format!("{place}key")).await;
-            }
-            let seen = consul.list(&place).await.unwrap().mark;
-            change_policy(&g, &token, &documented("elsewhere")).await;
-            told_that_it_may_not(&g, &consul, &place, seen, is_empty).await;
-        }
-        Ok(())
-    });
+fn a_policy_that_is_changed_under_who_waits_makes_no_empty_place() {
+    run(changed_policy(false, |_| documented("elsewhere")));
+}
+
+#[test]
+fn a_policy_that_is_changed_under_who_waits_below_an_empty_place_is_told() {
+    // Fails if a place that was empty counts as empty for ever: what others write there is not seen.
+    run(changed_policy(true, |_| documented("elsewhere")));
+}
+
+#[test]
+fn a_policy_that_hides_the_latch_alone_from_who_waits_is_told() {
+    run(changed_policy(false, |g| {
+        format!("{}\nkey \"{}\" {{ policy = \"deny\" }}\n", documented(&g.place.root), g.place.latch())
+    }));
 }

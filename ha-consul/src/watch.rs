@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ha_core::backend::{Change, Entry, Key, Mark, Prefix, Scope, Snapshot};
+use ha_core::backend::{Change, Key, Mark, Prefix, Scope, Snapshot};
 use ha_core::seam::{Moment, Seam, Task};
 use ha_core::{Error, ErrorKind};
 use tokio::sync::watch;
 
 use crate::http::{Failure, FailureKind, Http, Request};
 use crate::kv;
+use crate::view::View;
 
-/// How many keys of a place are remembered as changed before all count as changed.
-const TOUCHED_MAX: usize = 4096;
 /// How many places are followed for themselves.
 const PLACES_MAX: usize = 64;
 /// The first pause after a failed request; it doubles up to the last.
@@ -63,10 +62,12 @@ struct Place {
 enum Seen {
     /// Nothing yet.
     Nothing,
-    /// All of it, and when each key changed last since it is followed.
-    All { snapshot: Arc<Snapshot>, since: u64, touched: Arc<BTreeMap<Key, u64>> },
+    All(View),
     /// It cannot be followed at the moment. The number tells one failure from the next.
-    Failed { number: u64, error: Error },
+    Failed {
+        number: u64,
+        error: Error,
+    },
 }
 
 impl Watches {
@@ -85,8 +86,9 @@ impl Watches {
             };
             loop {
                 match &*view.borrow_and_update() {
-                    Seen::All { snapshot, since, touched } => {
-                        if let Some(change) = news(scope, seen.native(), snapshot, *since, touched) {
+                    Seen::All(view) if view.is_undone(seen.native()) => return Err(undone(scope)),
+                    Seen::All(view) => {
+                        if let Some(change) = view.news(scope, seen.native()) {
                             return Ok(change);
                         }
                     }
@@ -135,12 +137,21 @@ impl Watches {
                 used: Arc::clone(&used),
                 sender,
                 proved: None,
+                greatest: 0,
             };
             Place { seen, used, task: self.seam.spawn(following.run()) }
         };
         let place = places.followed.entry(prefix.clone()).or_insert_with(start);
         *place.used.lock().unwrap_or_else(PoisonError::into_inner) = self.seam.now();
         Ok(place.seen.clone())
+    }
+}
+
+fn undone(scope: &Scope) -> Error {
+    let error = Error::new(ErrorKind::Unavailable, "follow").because("what was seen was rolled back; read anew");
+    match scope {
+        Scope::Key(key) => error.at(key),
+        Scope::Below(prefix) => error.at(prefix),
     }
 }
 
@@ -164,29 +175,6 @@ fn place_of(home: &Prefix, is_followed: impl Fn(&Prefix) -> bool, followed: usiz
     place
 }
 
-/// What differs in the scope from what was seen; `None` if nothing does.
-fn news(scope: &Scope, seen: u64, now: &Snapshot, since: u64, touched: &BTreeMap<Key, u64>) -> Option<Change> {
-    let index = now.mark.native();
-    // A mark beyond ours was read a moment ago, and we shall hear of what comes after it. Where Consul's
-    // index went back for good, whoever waits looks again after a while, and gets a mark that fits.
-    if seen >= index {
-        return None;
-    }
-    let entries: Vec<Entry> = match scope {
-        Scope::Key(key) => now.entries.iter().filter(|entry| entry.key == *key).cloned().collect(),
-        Scope::Below(_) => now.entries.iter().filter(|entry| scope.contains(&entry.key)).cloned().collect(),
-    };
-    let changed = match scope {
-        // Of a key that did not change since it is followed, its own revision says when it last did.
-        Scope::Key(key) => {
-            let before = entries.first().map_or(since, |entry| entry.revision.native());
-            touched.get(key).copied().unwrap_or(before) > seen
-        }
-        Scope::Below(_) => seen < since || touched.iter().any(|(key, at)| *at > seen && scope.contains(key)),
-    };
-    changed.then(|| Change::Snapshot(Snapshot { entries, mark: now.mark }))
-}
-
 struct Following {
     http: Http,
     seam: Seam,
@@ -196,6 +184,8 @@ struct Following {
     sender: watch::Sender<Seen>,
     /// When it was last proved that the place may be read, though it is shown as empty.
     proved: Option<Moment>,
+    /// The greatest index that was ever seen here.
+    greatest: u64,
 }
 
 impl Following {
@@ -279,7 +269,7 @@ impl Following {
         }
         self.proved = None;
         let gone = match &*self.sender.borrow() {
-            Seen::All { snapshot: before, .. } => gone_latch(before, snapshot),
+            Seen::All(view) => view.gone_latch(snapshot),
             _ => None,
         };
         match gone {
@@ -289,35 +279,18 @@ impl Following {
     }
 
     /// Says whether it is news.
-    fn show(&self, snapshot: Snapshot) -> bool {
-        let index = snapshot.mark.native();
+    fn show(&mut self, snapshot: Snapshot) -> bool {
+        let before = self.greatest;
+        self.greatest = before.max(snapshot.mark.native());
         self.sender.send_if_modified(|seen| {
-            let (since, touched, modified) = match seen {
-                Seen::All { snapshot: before, since, touched } => {
-                    let differing = differing(before, &snapshot);
-                    // Below an empty place Consul answers at every write anywhere. That is no news.
-                    let modified = !differing.is_empty();
-                    let mut touched = Arc::clone(touched);
-                    if modified {
-                        Arc::make_mut(&mut touched).extend(differing.into_iter().map(|key| (key, index)));
-                    }
-                    (*since, touched, modified)
-                }
-                _ => (index, Arc::default(), true),
+            let (view, is_news) = match seen {
+                Seen::All(view) => view.next(snapshot),
+                _ => (View::first(snapshot, before), true),
             };
-            let forget = touched.len() > TOUCHED_MAX;
-            let (since, touched) = if forget { (index, Arc::default()) } else { (since, touched) };
-            *seen = Seen::All { snapshot: Arc::new(snapshot), since, touched };
-            modified
+            *seen = Seen::All(view);
+            is_news
         })
     }
-}
-
-/// A latch that was there and is not any more. Letting go of one, or taking it, leaves its key where it is.
-fn gone_latch(before: &Snapshot, now: &Snapshot) -> Option<Key> {
-    let latches = before.entries.iter().map(|entry| &entry.key).filter(|key| key.last() == "latch");
-    let is_gone = |key: &&Key| now.entries.binary_search_by(|entry| entry.key.cmp(key)).is_err();
-    latches.into_iter().find(is_gone).cloned()
 }
 
 /// The pause after an answer of that size, which took so long to digest. `in_vain`: how many in a row brought nothing
@@ -329,16 +302,6 @@ fn pause_after(bytes: usize, digestion: Duration, in_vain: u32) -> Duration {
     let pace = if bytes > SMALL { pace } else { Duration::ZERO };
     let vain = if in_vain > 1 { VAIN_MIN.saturating_mul(1 << in_vain.min(16)).min(VAIN_MAX) } else { Duration::ZERO };
     pace.max(vain)
-}
-
-/// The keys that one has and the other has not, or has otherwise.
-fn differing(before: &Snapshot, now: &Snapshot) -> Vec<Key> {
-    let of = |snapshot: &Snapshot| -> BTreeMap<Key, Entry> {
-        snapshot.entries.iter().map(|entry| (entry.key.clone(), entry.clone())).collect()
-    };
-    let (before, now) = (of(before), of(now));
-    let keys: std::collections::BTreeSet<&Key> = before.keys().chain(now.keys()).collect();
-    keys.into_iter().filter(|key| before.get(*key) != now.get(*key)).cloned().collect()
 }
 
 #[cfg(test)]

@@ -169,17 +169,37 @@ impl Living {
         tracing::debug!(session = self.id, ?failure, "a renewal failed; trying again until the deadline");
     }
 
-    /// Ends the session for this process and at Consul.
-    pub(crate) async fn close(&self) -> Result<(), Error> {
+    /// Ends the session for this process and at Consul. Goes on if the future is dropped.
+    //
+    // Race: the application may starve its runtime, or end it, while another thread lets go of a latch. A connection
+    //       that was made on that runtime stands still with it.
+    // Closed by: it is ended where it is renewed, by connections that live there.
+    // Cost if missed: a latch that nobody wants and nobody can take until the silence is over.
+    pub(crate) async fn close(self: &Arc<Self>) -> Result<(), Error> {
         self.cell.end(Ended::Closed);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let living = Arc::clone(self);
+        let ending = async move {
+            let _ = tell.send(living.end_at_consul().await);
+        };
+        self.inner.seam.spawn_critical(ending).detach();
+        let gone = |_| Err(Failure::new(FailureKind::Unknown, "the thread that closes it is gone"));
+        told.await.unwrap_or_else(gone).map_err(|failure| failure.of_write("close session", &self.id))
+    }
+
+    /// One attempt. Consul forgets the check by itself if that part fails.
+    async fn end_at_consul(&self) -> Result<(), Failure> {
+        let http = &self.inner.renewals;
         let request = Request::put(format!("session/destroy/{}", self.id));
-        let destroyed = self.inner.http.send(&request).await.and_then(|answer| answer.ok());
-        if let Some(check) = &self.check {
-            // Consul forgets it by itself if this fails.
-            let _ = self.inner.http.send_to_agent(self.agent, &deregistration(check)).await;
-        }
-        self.told.fetch_or(destroyed.is_ok(), Ordering::AcqRel);
-        destroyed.map(drop).map_err(|failure| failure.of_write("close session", &self.id))
+        let forget = async {
+            if let Some(check) = &self.check {
+                let _ = http.send_to_agent(self.agent, &deregistration(check)).await;
+            }
+        };
+        let (destroyed, ()) = futures_util::join!(http.send(&request), forget);
+        destroyed.and_then(|answer| answer.ok())?;
+        self.told.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Ends the session for this process at once, and tells Consul in the background.
@@ -199,21 +219,13 @@ impl Living {
 
     /// Tells Consul that the session is over, a few times.
     async fn destroy(&self) {
-        let (http, seam) = (&self.inner.renewals, &self.inner.seam);
-        let mut destroyed = false;
+        let seam = &self.inner.seam;
         for attempt in 0..DESTROY_TRIES {
-            let request = Request::put(format!("session/destroy/{}", self.id));
-            destroyed = http.send(&request).await.and_then(|answer| answer.ok()).is_ok();
-            if destroyed {
-                break;
+            if self.end_at_consul().await.is_ok() {
+                return;
             }
             seam.sleep(seam.jittered(DESTROY_PAUSE * 2_u32.pow(attempt))).await;
         }
-        if let Some(check) = &self.check {
-            // Consul forgets it by itself if this fails.
-            let _ = http.send_to_agent(self.agent, &deregistration(check)).await;
-        }
-        self.told.fetch_or(destroyed, Ordering::AcqRel);
     }
 }
 

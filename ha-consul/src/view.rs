@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(undone(&view), (1429..=1435).collect::<Vec<_>>(), "those that come back late");
         // All data were lost: the index comes to the same numbers again.
         let (view, _) = View::first(at(5), 1435).next(at(1430));
-        assert_eq!(undone(&view), []);
-        assert_eq!(undone(&View::first(at(1428), 0)), []);
+        assert!(undone(&view).is_empty());
+        assert!(undone(&View::first(at(1428), 0)).is_empty());
     }
 }

@@ -204,7 +204,31 @@ pub(crate) struct TtlCheck<'a> {
     pub(crate) notes: &'a str,
 }
 
-/// A duration as Consul reads it. Whole milliseconds: a bare number would be seconds.
+/// A duration as Consul reads it. Whole milliseconds, for a bare number would be seconds; and never less than what is
+/// counted here, or Consul would be done with it sooner.
 pub(crate) fn go_duration(duration: std::time::Duration) -> String {
-    format!("{}ms", duration.as_millis())
+    format!("{}ms", duration.as_nanos().div_ceil(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn consul_never_waits_for_less_than_what_is_counted_here() {
+        // Fails if the part of a millisecond is dropped: the deadline is then later than the end of the check.
+        assert_eq!(go_duration(Duration::from_micros(1_500_001)), "1501ms");
+        assert_eq!(go_duration(Duration::from_millis(1_500)), "1500ms");
+        assert_eq!(go_duration(Duration::ZERO), "0ms");
+    }
+
+    #[test]
+    fn a_session_whose_name_means_something_in_a_path_is_none() {
+        for id in ["", "../kv/x", "a/b", "a?b", "a b", "ä"] {
+            assert!(SessionId { id: id.into() }.checked().is_err(), "{id}");
+        }
+        assert!(SessionId { id: "8ec0b1f2-0000-1111-2222-333344445555".into() }.checked().is_ok());
+    }
 }

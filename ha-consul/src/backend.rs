@@ -16,8 +16,9 @@ use crate::settings::ConsulSettings;
 use crate::watch::Watches;
 use crate::{commit, kv};
 
-/// What an operation takes in a transaction's JSON beside its key and value, at most.
-const OPERATION_BYTES: usize = 160;
+/// What an operation takes in a transaction's JSON beside its key and value, at most, and what the key takes that a
+/// removal names twice.
+const OPERATION_BYTES: usize = 192;
 
 /// A handle on Consul, as one process has it. Clones are the same handle.
 ///

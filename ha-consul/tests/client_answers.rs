@@ -295,3 +295,23 @@ fn the_answer_to_a_request_that_was_given_up_is_not_taken_for_that_of_the_next()
         }
     });
 }
+
+#[test]
+fn a_second_answer_to_one_request_is_not_taken_for_that_of_the_next() {
+    block_on(async {
+        let seam = Seam::system();
+        // Says that everything was written, behind the answer to what was read.
+        let (Reply::Raw(mut twice), Reply::Raw(more)) = (reply(404, ""), written()) else { unreachable!() };
+        twice.extend(more);
+        let answers = move |asked: &Asked| match asked.line.starts_with("GET") {
+            true => Reply::Raw(twice.clone()),
+            false => reply(500, "rpc error making call: EOF"),
+        };
+        let answerer = Answerer::of(&seam, answers).await;
+        let consul = connect(settings(&answerer), &seam).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(consul.read(&key()).await.unwrap(), None);
+            assert_eq!(write(&consul, &seam).await.unwrap_err().kind(), ErrorKind::Indeterminate);
+        }
+    });
+}

@@ -16,7 +16,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// `X-Consul-Index`, where there is one.
     pub(crate) index: Option<u64>,
-    /// Whether the agent says that it left out what the token may not see. Agents before 1.12 do not say it.
+    /// Whether the agent says that it left out what the token may not see. Older agents do not say it.
     pub(crate) filtered: bool,
     pub(crate) body: Bytes,
     /// What must not be shown, should the answer repeat it.

@@ -16,8 +16,9 @@ use crate::settings::ConsulSettings;
 use crate::watch::Watches;
 use crate::{commit, kv};
 
-/// What an operation takes in a transaction's JSON beside its key and value, at most.
-const OPERATION_BYTES: usize = 160;
+/// What an operation takes in a transaction's JSON beside its key and value, at most, and what the key takes that a
+/// removal names twice.
+const OPERATION_BYTES: usize = 192;
 
 /// A handle on Consul, as one process has it. Clones are the same handle.
 ///
@@ -100,7 +101,7 @@ impl Inner {
 }
 
 /// What fits into a commit on this agent.
-fn profile(limits: Limits) -> Result<Profile, Error> {
+pub(crate) fn profile(limits: Limits) -> Result<Profile, Error> {
     let operations = limits.operations.saturating_sub(commit::GUARD_OPERATIONS) / commit::OPERATIONS_EACH;
     // Values travel as base64, four bytes for three, within the JSON of the transaction.
     let overhead = limits.operations * OPERATION_BYTES + 4096;
@@ -114,6 +115,8 @@ fn profile(limits: Limits) -> Result<Profile, Error> {
         );
         return Err(Error::new(ErrorKind::Invalid, "connect").at("agent/self").because(why));
     }
+    // Gossip also where no session has `serfHealth`: an agent that is a server itself, and that the others take for
+    // dead, is removed from the catalogue by them (`cleanup_dead_servers`), and all sessions of its node with it.
     Ok(Profile::new("consul", value, operations, bytes).with_early_ends([
         EarlyEnd::Evidence,
         EarlyEnd::Operator,

@@ -44,8 +44,8 @@ pub(crate) async fn commit(http: &Http, seam: &Seam, commit: &Commit) -> Result<
             }
             let first = refused.iter().map(|(operation, _)| *operation).min();
             let Some(key) = first.and_then(|operation| plan.keys.get(operation - plan.guard)) else {
-                let why = format!("Consul refuses an operation that was not sent: {refused:.200?}");
-                return Err(Error::new(ErrorKind::Unavailable, "commit").at(subject).because(why));
+                let why = "Consul refuses an operation that was not sent";
+                return Err(Error::new(ErrorKind::Indeterminate, "commit").at(subject).because(why));
             };
             // Nothing was applied, whatever becomes of this read.
             let found = kv::read(http, key).await?;
@@ -139,4 +139,44 @@ fn applied(commit: &Commit, pairs: &[Pair]) -> Result<Outcome, Error> {
         ),
     });
     Ok(Outcome::Applied { revisions: revisions.collect::<Result<_, Error>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use ha_core::backend::{KEY_BYTES_MAX, Latch, Prefix, Term};
+
+    use super::*;
+
+    /// As long as a key may be.
+    fn key(number: usize) -> Key {
+        let key = Key::new([format!("{number:0>127}"), "x".repeat(127), "y".repeat(127), "z".repeat(128)].join("/"));
+        key.unwrap()
+    }
+
+    #[test]
+    fn the_largest_commit_of_the_profile_is_not_larger_than_the_agent_allows() {
+        // Fails if what a removal takes, whose key stands in it twice, is not counted.
+        let limits = crate::http::Limits { value_bytes: 512 << 10, transaction_bytes: 512 << 10, operations: 64 };
+        let profile = crate::backend::profile(limits).unwrap();
+        let seam = Seam::system();
+        let home = ["l".repeat(127), "m".repeat(127), "n".repeat(127), "o".repeat(120)].join("/");
+        let latch = Latch::below(&Prefix::new(home).unwrap());
+        let native = Native { session: "8ec0b1f2-0000-1111-2222-333344445555".into(), index: u64::MAX >> 1 };
+        let term: Term = native.term(u64::MAX);
+        for removals in [0, profile.commit_operations_max - 1] {
+            let mut commit =
+                Commit::new(seam.write_id()).guarded_by(Fence { latch: latch.clone(), term: term.clone() });
+            for number in 0..removals {
+                commit = commit.remove(key(number), Revision::from_native(u64::MAX >> 1));
+            }
+            let left = (profile.commit_bytes_max - commit.bytes() - KEY_BYTES_MAX).min(profile.value_bytes_max);
+            let commit = commit.put(key(99), Expect::Absent, Bytes::from(vec![0xff; left]));
+            commit.validate(&profile).unwrap();
+            let plan = Plan::of(&commit, &seam).unwrap();
+            let bytes = serde_json::to_vec(&plan.operations).unwrap().len();
+            assert!(bytes <= limits.transaction_bytes, "{removals} removals: {bytes} bytes");
+            assert!(bytes > limits.transaction_bytes / 100 * 90, "{bytes} bytes: room is given away");
+        }
+    }
 }

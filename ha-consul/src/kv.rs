@@ -52,15 +52,16 @@ pub(crate) async fn read_latch(http: &Http, latch: &Latch) -> Result<LatchState,
     let answer = http.send(&Request::put("txn?consistent").body(encode(&both)?)).await?;
     if answer.status == 200 {
         let results = answer.json::<Transaction>()?.results.unwrap_or_default();
-        let mut pairs = results.into_iter().map(|result| result.kv);
-        let (latch, epoch) = (pairs.next(), pairs.next());
-        let index = [&latch, &epoch].iter().filter_map(|pair| Some(pair.as_ref()?.modify_index)).max().unwrap_or(0);
-        return Ok(LatchState { latch, epoch, index });
-    }
-    if answer.status != 409 {
+        let mut pairs: BTreeMap<String, Pair> = results.into_iter().map(|one| (one.kv.key.clone(), one.kv)).collect();
+        if let (Some(latch), Some(epoch)) = (pairs.remove(&latch_path), pairs.remove(&epoch_path)) {
+            let index = latch.modify_index.max(epoch.modify_index);
+            return Ok(LatchState { latch: Some(latch), epoch: Some(epoch), index });
+        }
+        // Consul leaves out of the answer what may not be read. A single key is refused openly.
+    } else if answer.status != 409 {
         return Err(answer.failure());
     }
-    // One of them is absent, or may not be read: there the transaction does not tell which.
+    // One of them is absent, or may not be read: the transaction does not tell which.
     //
     // Race: the latch may be taken between the two reads.
     // Closed by: the epoch is read first and only raised; whoever takes the latch expects exactly it.
@@ -111,6 +112,11 @@ pub(crate) async fn prove_access(http: &Http, below: &Prefix) -> Result<(), Fail
     if probe.status == 404 { Ok(()) } else { probe.ok().map(drop) }
 }
 
+/// Whether that key may be read, be it there or not.
+pub(crate) async fn prove_readable(http: &Http, key: &Key) -> Result<(), Failure> {
+    get(http, &layout::path_of(key)).await.map(drop)
+}
+
 /// The entries of an answer to a list, in the order of their keys.
 pub(crate) fn snapshot(answer: Answer) -> Result<Snapshot, Failure> {
     let mark = Mark::from_native(answer.index.unwrap_or(0).max(1));
@@ -134,6 +140,10 @@ pub(crate) fn snapshot(answer: Answer) -> Result<Snapshot, Failure> {
 }
 
 fn pairs(answer: Answer) -> Result<Vec<Pair>, Failure> {
+    if answer.filtered {
+        let why = "the token may not read all of it, and Consul left something out; correct its policy";
+        return Err(Failure::new(FailureKind::Denied, why));
+    }
     match answer.status {
         // Consul's own answers have an index; those of something else, such as an empty list, have none.
         200 if answer.index.is_some() => answer.json(),
@@ -167,17 +177,26 @@ pub(crate) async fn transact(http: &Http, operations: &[Operation]) -> Result<Se
     let answer = http.send(&Request::put("txn?consistent").body(encode(operations)?)).await?;
     match answer.status {
         200 => {
-            let results = answer.json::<Transaction>()?.results.unwrap_or_default();
-            Ok(Sent::Applied(results.into_iter().map(|result| result.kv).collect()))
+            let told = answer.json::<Transaction>()?;
+            let refused = told.errors.is_some_and(|errors| !errors.is_empty());
+            let pairs: Vec<Pair> = told.results.unwrap_or_default().into_iter().map(|result| result.kv).collect();
+            let mut silent = operations.iter().filter_map(Operation::answered);
+            // Something in between may answer everything with a success. Consul tells of each operation.
+            if refused || silent.any(|key| pairs.iter().all(|pair| pair.key != key)) {
+                let why = format!("status 200: not what Consul answers to it: {}; check the address", answer.shown());
+                return Err(Failure::new(FailureKind::Unknown, why));
+            }
+            Ok(Sent::Applied(pairs))
         }
         409 => {
             let refused = answer.json::<Transaction>()?.errors.unwrap_or_default();
             if let Some(denied) = refused.iter().find(|refused| refused.what.contains("Permission denied")) {
-                let why = format!("{}; correct the token's policy", denied.what);
+                let why = format!("{}; correct the token's policy", answer.shown_of(&denied.what));
                 return Err(Failure::new(FailureKind::Denied, why));
             }
-            if refused.is_empty() {
-                return Err(Failure::new(FailureKind::Unknown, "a refusal without a reason; is this Consul?"));
+            if refused.is_empty() || refused.iter().any(|refused| refused.op_index >= operations.len()) {
+                let why = format!("a refusal of nothing that was sent: {}; is this Consul?", answer.shown());
+                return Err(Failure::new(FailureKind::Unknown, why));
             }
             Ok(Sent::Refused(refused.into_iter().map(|refused| (refused.op_index, refused.what)).collect()))
         }

@@ -23,6 +23,7 @@ mod kv;
 mod layout;
 mod session;
 mod settings;
+mod view;
 mod watch;
 mod wire;
 

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ha_core::backend::{Change, Entry, Key, Mark, Prefix, Scope, Snapshot};
+use ha_core::backend::{Change, Key, Mark, Prefix, Scope, Snapshot};
 use ha_core::seam::{Moment, Seam, Task};
 use ha_core::{Error, ErrorKind};
 use tokio::sync::watch;
 
 use crate::http::{Failure, FailureKind, Http, Request};
 use crate::kv;
+use crate::view::View;
 
-/// How many keys of a place are remembered as changed before all count as changed.
-const TOUCHED_MAX: usize = 4096;
 /// How many places are followed for themselves.
 const PLACES_MAX: usize = 64;
 /// The first pause after a failed request; it doubles up to the last.
@@ -63,10 +62,12 @@ struct Place {
 enum Seen {
     /// Nothing yet.
     Nothing,
-    /// All of it, and when each key changed last since it is followed.
-    All { snapshot: Arc<Snapshot>, since: u64, touched: Arc<BTreeMap<Key, u64>> },
+    All(View),
     /// It cannot be followed at the moment. The number tells one failure from the next.
-    Failed { number: u64, error: Error },
+    Failed {
+        number: u64,
+        error: Error,
+    },
 }
 
 impl Watches {
@@ -85,8 +86,9 @@ impl Watches {
             };
             loop {
                 match &*view.borrow_and_update() {
-                    Seen::All { snapshot, since, touched } => {
-                        if let Some(change) = news(scope, seen.native(), snapshot, *since, touched) {
+                    Seen::All(view) if view.is_undone(seen.native()) => return Err(undone(scope)),
+                    Seen::All(view) => {
+                        if let Some(change) = view.news(scope, seen.native()) {
                             return Ok(change);
                         }
                     }
@@ -134,12 +136,22 @@ impl Watches {
                 prefix: prefix.clone(),
                 used: Arc::clone(&used),
                 sender,
+                proved: None,
+                greatest: 0,
             };
             Place { seen, used, task: self.seam.spawn(following.run()) }
         };
         let place = places.followed.entry(prefix.clone()).or_insert_with(start);
         *place.used.lock().unwrap_or_else(PoisonError::into_inner) = self.seam.now();
         Ok(place.seen.clone())
+    }
+}
+
+fn undone(scope: &Scope) -> Error {
+    let error = Error::new(ErrorKind::Unavailable, "follow").because("what was seen was rolled back; read anew");
+    match scope {
+        Scope::Key(key) => error.at(key),
+        Scope::Below(prefix) => error.at(prefix),
     }
 }
 
@@ -163,29 +175,6 @@ fn place_of(home: &Prefix, is_followed: impl Fn(&Prefix) -> bool, followed: usiz
     place
 }
 
-/// What differs in the scope from what was seen; `None` if nothing does.
-fn news(scope: &Scope, seen: u64, now: &Snapshot, since: u64, touched: &BTreeMap<Key, u64>) -> Option<Change> {
-    let index = now.mark.native();
-    // A mark beyond ours was read a moment ago, and we shall hear of what comes after it. Where Consul's
-    // index went back for good, whoever waits looks again after a while, and gets a mark that fits.
-    if seen >= index {
-        return None;
-    }
-    let entries: Vec<Entry> = match scope {
-        Scope::Key(key) => now.entries.iter().filter(|entry| entry.key == *key).cloned().collect(),
-        Scope::Below(_) => now.entries.iter().filter(|entry| scope.contains(&entry.key)).cloned().collect(),
-    };
-    let changed = match scope {
-        // Of a key that did not change since it is followed, its own revision says when it last did.
-        Scope::Key(key) => {
-            let before = entries.first().map_or(since, |entry| entry.revision.native());
-            touched.get(key).copied().unwrap_or(before) > seen
-        }
-        Scope::Below(_) => seen < since || touched.iter().any(|(key, at)| *at > seen && scope.contains(key)),
-    };
-    changed.then(|| Change::Snapshot(Snapshot { entries, mark: now.mark }))
-}
-
 struct Following {
     http: Http,
     seam: Seam,
@@ -193,10 +182,14 @@ struct Following {
     prefix: Prefix,
     used: Arc<Mutex<Moment>>,
     sender: watch::Sender<Seen>,
+    /// When it was last proved that the place may be read, though it is shown as empty.
+    proved: Option<Moment>,
+    /// The greatest index that was ever seen here.
+    greatest: u64,
 }
 
 impl Following {
-    async fn run(self) {
+    async fn run(mut self) {
         let (mut last, mut failures, mut in_vain) = (None, 0_u32, 0_u32);
         loop {
             match self.next(last).await {
@@ -234,16 +227,15 @@ impl Following {
 
     /// One request: at once if nothing is known, else when something differs or the wait is over. Also says how
     /// many bytes the answer had, and when it had arrived.
-    async fn next(&self, last: Option<u64>) -> Result<(Snapshot, usize, Moment), Failure> {
+    async fn next(&mut self, last: Option<u64>) -> Result<(Snapshot, usize, Moment), Failure> {
         let prefix = &self.prefix;
         let Some(index) = last else {
             let request = Request::get(format!("kv/{prefix}?recurse&consistent"));
             let answer = self.http.send(&request).await?;
             let (bytes, arrived) = (answer.body.len(), self.seam.now());
             let snapshot = kv::snapshot(answer)?;
-            if snapshot.entries.is_empty() {
-                kv::prove_access(&self.http, prefix).await?;
-            }
+            self.proved = None;
+            self.prove(&snapshot).await?;
             return Ok((snapshot, bytes, arrived));
         };
         let wait = self.wait;
@@ -258,46 +250,51 @@ impl Following {
         }
         let (bytes, arrived) = (answer.body.len(), self.seam.now());
         let snapshot = kv::snapshot(answer)?;
-        // Race: the token may have lost its permission, which looks as if all had been removed.
-        // Closed by: an empty place is proved before anybody hears of it.
-        // Cost if missed: a leader that is taken for gone.
-        if snapshot.entries.is_empty() && !self.is_shown_empty() {
-            kv::prove_access(&self.http, prefix).await?;
-        }
+        self.prove(&snapshot).await?;
         Ok((snapshot, bytes, arrived))
     }
 
-    fn is_shown_empty(&self) -> bool {
-        matches!(&*self.sender.borrow(), Seen::All { snapshot, .. } if snapshot.entries.is_empty())
+    // Race: the token may have lost its permission, which looks as if all, or the latch, had been removed.
+    // Closed by: an empty place is proved before anybody hears of it, and now and then as long as it is empty, for
+    //       it may fill unseen; so is a latch that is gone from a place where others are left.
+    // Cost if missed: a leader that is taken for gone.
+    async fn prove(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+        if snapshot.entries.is_empty() {
+            let now = self.seam.now();
+            if self.proved.is_none_or(|at| now.since(at) >= self.wait) {
+                kv::prove_access(&self.http, &self.prefix).await?;
+                self.proved = Some(now);
+            }
+            return Ok(());
+        }
+        self.proved = None;
+        let gone = match &*self.sender.borrow() {
+            Seen::All(view) => view.gone_latch(snapshot),
+            _ => None,
+        };
+        match gone {
+            Some(latch) => kv::prove_readable(&self.http, &latch).await,
+            None => Ok(()),
+        }
     }
 
     /// Says whether it is news.
-    fn show(&self, snapshot: Snapshot) -> bool {
-        let index = snapshot.mark.native();
+    fn show(&mut self, snapshot: Snapshot) -> bool {
+        let before = self.greatest;
+        self.greatest = before.max(snapshot.mark.native());
         self.sender.send_if_modified(|seen| {
-            let (since, touched, modified) = match seen {
-                Seen::All { snapshot: before, since, touched } => {
-                    let differing = differing(before, &snapshot);
-                    // Below an empty place Consul answers at every write anywhere. That is no news.
-                    let modified = !differing.is_empty();
-                    let mut touched = Arc::clone(touched);
-                    if modified {
-                        Arc::make_mut(&mut touched).extend(differing.into_iter().map(|key| (key, index)));
-                    }
-                    (*since, touched, modified)
-                }
-                _ => (index, Arc::default(), true),
+            let (view, is_news) = match seen {
+                Seen::All(view) => view.next(snapshot),
+                _ => (View::first(snapshot, before), true),
             };
-            let forget = touched.len() > TOUCHED_MAX;
-            let (since, touched) = if forget { (index, Arc::default()) } else { (since, touched) };
-            *seen = Seen::All { snapshot: Arc::new(snapshot), since, touched };
-            modified
+            *seen = Seen::All(view);
+            is_news
         })
     }
 }
 
-/// The pause after an answer of that size, which took so long to digest. `in_vain`: how many in a row brought nothing new, as below an empty place
-/// while others write elsewhere, or from something that answers at once whatever it is asked.
+/// The pause after an answer of that size, which took so long to digest. `in_vain`: how many in a row brought nothing
+/// new, as below an empty place while others write elsewhere, or from something that answers at once whatever it is asked.
 fn pause_after(bytes: usize, digestion: Duration, in_vain: u32) -> Duration {
     // A place that is larger than this machine's numbers is not read.
     let micros = u64::try_from(bytes.saturating_mul(1_000_000) / PACE).unwrap_or(u64::MAX);
@@ -305,16 +302,6 @@ fn pause_after(bytes: usize, digestion: Duration, in_vain: u32) -> Duration {
     let pace = if bytes > SMALL { pace } else { Duration::ZERO };
     let vain = if in_vain > 1 { VAIN_MIN.saturating_mul(1 << in_vain.min(16)).min(VAIN_MAX) } else { Duration::ZERO };
     pace.max(vain)
-}
-
-/// The keys that one has and the other has not, or has otherwise.
-fn differing(before: &Snapshot, now: &Snapshot) -> Vec<Key> {
-    let of = |snapshot: &Snapshot| -> BTreeMap<Key, Entry> {
-        snapshot.entries.iter().map(|entry| (entry.key.clone(), entry.clone())).collect()
-    };
-    let (before, now) = (of(before), of(now));
-    let keys: std::collections::BTreeSet<&Key> = before.keys().chain(now.keys()).collect();
-    keys.into_iter().filter(|key| before.get(*key) != now.get(*key)).cloned().collect()
 }
 
 #[cfg(test)]

@@ -29,12 +29,9 @@ impl Pair {
     pub(crate) fn bytes(&self) -> Result<Bytes, Failure> {
         let Some(text) = &self.value else { return Ok(Bytes::new()) };
         let decoded = STANDARD.decode(text);
-        decoded.map(Bytes::from).map_err(|_| {
-            Failure::new(
-                FailureKind::Unknown,
-                format!("the value of {:.200?} is not base64; is this Consul?", self.key),
-            )
-        })
+        decoded
+            .map(Bytes::from)
+            .map_err(|_| Failure::new(FailureKind::Unknown, "a value that is not base64; is this Consul?"))
     }
 
     /// Which session holds it, as a lock that nobody has written over since.
@@ -117,6 +114,11 @@ impl Operation {
         operation
     }
 
+    /// The key that Consul's answer tells of, where this was applied: of what is removed or absent it tells nothing.
+    pub(crate) fn answered(&self) -> Option<&str> {
+        (!matches!(self.kv.verb, "delete" | "check-not-exists")).then_some(self.kv.key.as_str())
+    }
+
     fn by(mut self, session: &str) -> Self {
         self.kv.session = Some(session.to_owned());
         self
@@ -167,6 +169,16 @@ pub(crate) struct SessionId {
     pub(crate) id: String,
 }
 
+impl SessionId {
+    /// It becomes part of paths and of terms, so it holds nothing that means something there.
+    pub(crate) fn checked(self) -> Result<String, Failure> {
+        if !self.id.is_empty() && self.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Ok(self.id);
+        }
+        Err(Failure::new(FailureKind::Unknown, "the new session has no name that Consul gives; check the address"))
+    }
+}
+
 /// What is asked of a new service whose check is the process's sign of life.
 #[derive(Debug, Serialize)]
 pub(crate) struct NewService<'a> {
@@ -192,7 +204,31 @@ pub(crate) struct TtlCheck<'a> {
     pub(crate) notes: &'a str,
 }
 
-/// A duration as Consul reads it. Whole milliseconds: a bare number would be seconds.
+/// A duration as Consul reads it. Whole milliseconds, for a bare number would be seconds; and never less than what is
+/// counted here, or Consul would be done with it sooner.
 pub(crate) fn go_duration(duration: std::time::Duration) -> String {
-    format!("{}ms", duration.as_millis())
+    format!("{}ms", duration.as_nanos().div_ceil(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn consul_never_waits_for_less_than_what_is_counted_here() {
+        // Fails if the part of a millisecond is dropped: the deadline is then later than the end of the check.
+        assert_eq!(go_duration(Duration::from_micros(1_500_001)), "1501ms");
+        assert_eq!(go_duration(Duration::from_millis(1_500)), "1500ms");
+        assert_eq!(go_duration(Duration::ZERO), "0ms");
+    }
+
+    #[test]
+    fn a_session_whose_name_means_something_in_a_path_is_none() {
+        for id in ["", "../kv/x", "a/b", "a?b", "a b", "ä"] {
+            assert!(SessionId { id: id.into() }.checked().is_err(), "{id}");
+        }
+        assert!(SessionId { id: "8ec0b1f2-0000-1111-2222-333344445555".into() }.checked().is_ok());
+    }
 }

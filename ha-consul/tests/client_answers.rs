@@ -35,6 +35,11 @@ async fn kinds(answer: Reply, settings: impl Fn(ConsulSettings) -> ConsulSetting
     (written.kind(), read.kind())
 }
 
+/// A success with one value, as a transaction and as a list are answered.
+fn kv(fields: &str) -> Reply {
+    reply(200, &format!("{{\"Results\":[{{\"KV\":{{{fields}}}}}]}}"))
+}
+
 #[test]
 fn every_answer_is_an_error_of_its_own_kind() {
     use ErrorKind::{Denied, Indeterminate, Invalid, TooLarge, Unavailable};
@@ -56,6 +61,15 @@ fn every_answer_is_an_error_of_its_own_kind() {
         (reply(200, "<html>Welcome</html>"), Indeterminate, Unavailable),
         (reply(200, "{\"Results\":[{\"KV\":{\"Key\":"), Indeterminate, Unavailable),
         (reply(200, ""), Indeterminate, Unavailable),
+        // Deeper than any stack, more than any number, and twice the same.
+        (reply(200, &"[".repeat(200_000)), Indeterminate, Unavailable),
+        (reply(200, &format!("{{\"Results\":{}", "{\"KV\":".repeat(100_000))), Indeterminate, Unavailable),
+        (kv(r#""Key":"place/key","ModifyIndex":-1"#), Indeterminate, Unavailable),
+        (kv(r#""Key":"place/key","ModifyIndex":18446744073709551616"#), Indeterminate, Unavailable),
+        (kv(r#""Key":"place/key","ModifyIndex":1e400"#), Indeterminate, Unavailable),
+        (kv(r#""Key":"place/key","Key":"place/other","ModifyIndex":8"#), Indeterminate, Unavailable),
+        (kv(r#""Key":null,"ModifyIndex":8"#), Indeterminate, Unavailable),
+        (kv(r#""Key":"place/\ud800","ModifyIndex":8"#), Indeterminate, Unavailable),
     ];
     for (answer, to_write, to_read) in table {
         let shown = format!("{answer:?}");
@@ -126,6 +140,55 @@ fn an_empty_answer_of_something_else_is_no_empty_place() {
             let error = consul.read(&key()).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         }
+    });
+}
+
+#[test]
+fn values_in_a_list_that_are_not_what_consul_stores_are_refused_or_passed_over() {
+    let list = |fields: &str| reply(200, &format!("[{{{fields}}}]"));
+    let listed = async |answer: Reply| {
+        let seam = Seam::system();
+        let answerer = Answerer::of(&seam, move |_| answer.clone()).await;
+        let consul = connect(settings(&answerer), &seam).await.unwrap();
+        consul.list(&Prefix::new("place").unwrap()).await
+    };
+    for fields in [
+        r#""Key":"place/key","Value":"!!!!","ModifyIndex":6"#,
+        r#""Key":"place/key","Value":7,"ModifyIndex":6"#,
+        r#""Key":"place/key","Value":"djE=","ModifyIndex":-6"#,
+        r#""Key":"place/key","Value":"djE=","ModifyIndex":6,"ModifyIndex":7"#,
+        r#""Key":"place/key","Value":"djE=","ModifyIndex":6,"LockIndex":18446744073709551616"#,
+    ] {
+        let error = block_on(listed(list(fields))).expect_err(fields);
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{fields}: {error}");
+    }
+    // Names that nobody here could have written; the same name, written otherwise.
+    for (fields, found) in [
+        (r#""Key":"place/gr\u00f6\u00dfe","Value":"djE=","ModifyIndex":6"#, 0),
+        (r#""Key":"place/../key","Value":"djE=","ModifyIndex":6"#, 0),
+        (r#""Key":"place/a\u0000b","Value":"djE=","ModifyIndex":6"#, 0),
+        (r#""Key":"pl\u0061ce\/key","Value":"djE=","ModifyIndex":6"#, 1),
+    ] {
+        assert_eq!(block_on(listed(list(fields))).unwrap().entries.len(), found, "{fields}");
+    }
+}
+
+#[test]
+fn closing_ends_though_nothing_is_answered() {
+    block_on(async {
+        let seam = Seam::system();
+        let answerer = Answerer::of(&seam, |asked| match asked.line.split_once(' ') {
+            Some((_, target)) if target.starts_with("/v1/session/create") => reply(200, r#"{"ID":"the-session"}"#),
+            Some((_, target)) if target.starts_with("/v1/agent/service/register") => reply(200, ""),
+            _ => Reply::Silence,
+        })
+        .await;
+        let settings = ConsulSettings { request_timeout: Duration::from_millis(300), ..settings(&answerer) };
+        let consul = connect(settings, &seam).await.unwrap();
+        let session = consul.open_session(&ha_core::backend::SessionOptions::default()).await.unwrap();
+        let closed = seam.timeout(Duration::from_secs(60), consul.close()).await.expect("an end");
+        assert_eq!(closed.unwrap_err().kind(), ErrorKind::Indeterminate);
+        assert!(session.valid_until().is_past(seam.now()));
     });
 }
 
@@ -229,6 +292,26 @@ fn the_answer_to_a_request_that_was_given_up_is_not_taken_for_that_of_the_next()
             let given_up = seam.timeout(Duration::from_millis(100), consul.read(&key())).await;
             assert!(given_up.is_none());
             assert_eq!(consul.read(&Key::new("place/other").unwrap()).await.unwrap(), None);
+        }
+    });
+}
+
+#[test]
+fn a_second_answer_to_one_request_is_not_taken_for_that_of_the_next() {
+    block_on(async {
+        let seam = Seam::system();
+        // Says that everything was written, behind the answer to what was read.
+        let (Reply::Raw(mut twice), Reply::Raw(more)) = (reply(404, ""), written()) else { unreachable!() };
+        twice.extend(more);
+        let answers = move |asked: &Asked| match asked.line.starts_with("GET") {
+            true => Reply::Raw(twice.clone()),
+            false => reply(500, "rpc error making call: EOF"),
+        };
+        let answerer = Answerer::of(&seam, answers).await;
+        let consul = connect(settings(&answerer), &seam).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(consul.read(&key()).await.unwrap(), None);
+            assert_eq!(write(&consul, &seam).await.unwrap_err().kind(), ErrorKind::Indeterminate);
         }
     });
 }

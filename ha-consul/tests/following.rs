@@ -263,3 +263,35 @@ fn an_index_that_went_back_is_told_and_followed_anew() {
         Ok(())
     });
 }
+
+#[test]
+fn who_was_busy_while_a_snapshot_was_restored_is_told_all_the_same() {
+    run(async {
+        // Fails if only those hear of it who wait at that moment.
+        let w = World::start().await?;
+        let key = Key::new("place/key").unwrap();
+        let old = w.put_any(&key).await;
+        let snapshot = w.agent.snapshot().await;
+        for _ in 0..20 {
+            w.put_any(&key).await;
+        }
+        let seen = w.list("place").await.mark;
+        let parked = w.proxy.treat(parked(), Treatment::SlowAnswer(Duration::ZERO));
+        let _other = w.follow("place");
+        w.in_time("another waits", parked.matched(1)).await;
+        w.agent.restore(&snapshot).await;
+        w.in_time("it is restored", async {
+            while w.list("place").await.entries[0].revision != old {
+                w.seam.sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        let before = parked.count();
+        w.in_time("the other follows what was restored", parked.matched(before + 2)).await;
+        for scope in [Scope::Key(key), Scope::Below(Prefix::new("place").unwrap())] {
+            let told = w.in_time("it is told", w.consul.changed(&scope, &seen)).await;
+            assert!(told.is_err_and(|error| error.kind() == ErrorKind::Unavailable));
+        }
+        Ok(())
+    });
+}

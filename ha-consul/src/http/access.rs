@@ -49,10 +49,8 @@ impl Http {
             None if decoded.errors.is_empty() => Err(write.failure()),
             None => Ok(()),
             Some(denied) => {
-                let why = format!(
-                    "{:.200}: the token may read below `{below}`, and not write; correct its policy",
-                    denied.what
-                );
+                let what = write.shown_of(&denied.what);
+                let why = format!("{what}: the token may read below `{below}`, and not write; correct its policy");
                 Err(Failure::new(FailureKind::Denied, why))
             }
         }

@@ -85,6 +85,8 @@ impl Agent {
         let mut response = builder.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let index = response.headers().get("X-Consul-Index").and_then(|value| value.to_str().ok()?.parse().ok());
+        let filtered = response.headers().get("X-Consul-Results-Filtered-By-ACLs");
+        let filtered = filtered.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
         let most = if status == 200 { self.answer_bytes_max } else { REFUSAL_BYTES_MAX.min(self.answer_bytes_max) };
         let too_long = || {
             let why = format!("status {status} from {}: an answer of more than {most} bytes", self.address);
@@ -100,7 +102,7 @@ impl Agent {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, index, body: Bytes::from(body), secrets })
+        Ok(Answer { status, index, filtered, body: Bytes::from(body), secrets })
     }
 }
 

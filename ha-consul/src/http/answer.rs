@@ -16,6 +16,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// `X-Consul-Index`, where there is one.
     pub(crate) index: Option<u64>,
+    /// Whether the agent says that it left out what the token may not see. Older agents do not say it.
+    pub(crate) filtered: bool,
     pub(crate) body: Bytes,
     /// What must not be shown, should the answer repeat it.
     pub(super) secrets: Vec<HeaderValue>,
@@ -51,8 +53,14 @@ impl Answer {
         self.status >= 500 || self.status == 429
     }
 
-    fn shown(&self) -> String {
-        let text = self.hidden(&self.text());
+    /// What of the body can be shown.
+    pub(crate) fn shown(&self) -> String {
+        self.shown_of(&self.text())
+    }
+
+    /// What of a foreign text that came with this answer can be shown: its beginning, without secrets.
+    pub(crate) fn shown_of(&self, text: &str) -> String {
+        let text = self.hidden(text);
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN_MAX).collect();
         format!("{:?}", line.trim())
     }
@@ -61,7 +69,11 @@ impl Answer {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             let Ok(secret) = secret.to_str() else { continue };
-            text = text.replace(secret.trim_start_matches("Basic "), "…");
+            let secret = secret.trim_start_matches("Basic ");
+            text = text.replace(secret, "…");
+            // Where the text was cut, the beginning of one may be left.
+            let part = (1..secret.len()).rev().find(|end| text.ends_with(&secret[..*end]));
+            text.truncate(text.len() - part.unwrap_or(0));
         }
         text
     }
@@ -73,7 +85,7 @@ mod tests {
 
     fn answer(status: u16, body: String) -> Answer {
         let secrets = vec![HeaderValue::from_static("s3cret"), HeaderValue::from_static("Basic bWU6czNjcmV0")];
-        Answer { status, index: None, body: body.into(), secrets }
+        Answer { status, index: None, filtered: false, body: body.into(), secrets }
     }
 
     #[test]

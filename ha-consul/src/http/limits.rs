@@ -122,7 +122,13 @@ mod tests {
 
     #[test]
     fn the_number_of_operations_is_read_from_the_refusal() {
-        let answer = |text: &'static str| Answer { status: 413, index: None, body: text.into(), secrets: Vec::new() };
+        let answer = |text: &'static str| Answer {
+            status: 413,
+            index: None,
+            filtered: false,
+            body: text.into(),
+            secrets: Vec::new(),
+        };
         let text = "Transaction contains too many operations (512 > 64)";
         assert_eq!(allowed(&answer(text)), Some(64));
         assert_eq!(allowed(&answer("Transaction contains too many operations (512 > 128)\n")), Some(128));

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ha_core::backend::{Ended, SessionOptions};
@@ -36,6 +37,8 @@ pub(crate) struct Living {
     check: Option<String>,
     silence: Duration,
     ttl: Duration,
+    /// Whether Consul has acknowledged that it is over.
+    told: AtomicBool,
 }
 
 impl Living {
@@ -47,7 +50,9 @@ impl Living {
         }
         let settings = &inner.settings.liveness;
         let name = format!("ha-{}", inner.seam.uuid());
-        let (agent, at_registration, check) = place(&inner, &name, options).await?;
+        // Until the session is there, whoever drops the future or fails leaves no check behind.
+        let (at_registration, mut unused) = place(&inner, &name, options).await?;
+        let (agent, check) = (unused.agent, &unused.check);
         let ttl = settings.session_ttl.unwrap_or(match check {
             Some(_) => silence.max(SESSION_TTL_MIN),
             None => silence,
@@ -57,15 +62,13 @@ impl Living {
             checks.push("serfHealth".into());
         }
         let request = session_request(settings, ttl, options, checks)?;
-        // Until the session is there, whoever drops the future or fails leaves no check behind.
-        let mut unused = Unused { inner: &inner, agent, check };
         let with_check = unused.check.is_some().then_some(agent);
         let created = create(&inner, with_check, &request, at_registration + silence).await;
         let (id, sent) = created.map_err(|failure| failure.of_read("open session", &options.label))?;
         let check = unused.check.take();
         drop(unused);
         let cell = Cell::new(check.as_ref().map(|_| at_registration + silence), sent + ttl);
-        Ok(Arc::new(Self { cell, id, agent, check, silence, ttl, inner }))
+        Ok(Arc::new(Self { cell, id, agent, check, silence, ttl, told: AtomicBool::new(false), inner }))
     }
 
     pub(super) fn id(&self) -> &str {
@@ -166,21 +169,47 @@ impl Living {
         tracing::debug!(session = self.id, ?failure, "a renewal failed; trying again until the deadline");
     }
 
-    /// Ends the session for this process and at Consul.
-    pub(crate) async fn close(&self) -> Result<(), Error> {
+    /// Ends the session for this process and at Consul. Goes on if the future is dropped.
+    //
+    // Race: the application may starve its runtime, or end it, while another thread lets go of a latch. A connection
+    //       that was made on that runtime stands still with it.
+    // Closed by: it is ended where it is renewed, by connections that live there.
+    // Cost if missed: a latch that nobody wants and nobody can take until the silence is over.
+    pub(crate) async fn close(self: &Arc<Self>) -> Result<(), Error> {
         self.cell.end(Ended::Closed);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let living = Arc::clone(self);
+        let ending = async move {
+            let _ = tell.send(living.end_at_consul().await);
+        };
+        self.inner.seam.spawn_critical(ending).detach();
+        let gone = |_| Err(Failure::new(FailureKind::Unknown, "the thread that closes it is gone"));
+        told.await.unwrap_or_else(gone).map_err(|failure| failure.of_write("close session", &self.id))
+    }
+
+    /// One attempt. Consul forgets the check by itself if that part fails.
+    async fn end_at_consul(&self) -> Result<(), Failure> {
+        let http = &self.inner.renewals;
         let request = Request::put(format!("session/destroy/{}", self.id));
-        let destroyed = self.inner.http.send(&request).await.and_then(|answer| answer.ok());
-        if let Some(check) = &self.check {
-            // Consul forgets it by itself if this fails.
-            let _ = self.inner.http.send_to_agent(self.agent, &deregistration(check)).await;
-        }
-        destroyed.map(drop).map_err(|failure| failure.of_write("close session", &self.id))
+        let forget = async {
+            if let Some(check) = &self.check {
+                let _ = http.send_to_agent(self.agent, &deregistration(check)).await;
+            }
+        };
+        let (destroyed, ()) = futures_util::join!(http.send(&request), forget);
+        destroyed.and_then(|answer| answer.ok())?;
+        self.told.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Ends the session for this process at once, and tells Consul in the background.
+    //
+    // Race: it may be over for this process, and whoever was telling Consul so has failed, was dropped, or is
+    //       ended with the session.
+    // Closed by: what counts is whether Consul has acknowledged it; hearing it twice does no harm.
+    // Cost if missed: a latch that nobody holds and nobody can take until the silence is over.
     pub(super) fn abandon(self: &Arc<Self>) {
-        if self.cell.has_ended() {
+        if self.told.load(Ordering::Acquire) {
             return;
         }
         self.cell.end(Ended::Closed);
@@ -190,17 +219,12 @@ impl Living {
 
     /// Tells Consul that the session is over, a few times.
     async fn destroy(&self) {
-        let (http, seam) = (&self.inner.renewals, &self.inner.seam);
+        let seam = &self.inner.seam;
         for attempt in 0..DESTROY_TRIES {
-            let request = Request::put(format!("session/destroy/{}", self.id));
-            if http.send(&request).await.and_then(|answer| answer.ok()).is_ok() {
-                break;
+            if self.end_at_consul().await.is_ok() {
+                return;
             }
             seam.sleep(seam.jittered(DESTROY_PAUSE * 2_u32.pow(attempt))).await;
-        }
-        if let Some(check) = &self.check {
-            // Consul forgets it by itself if this fails.
-            let _ = http.send_to_agent(self.agent, &deregistration(check)).await;
         }
     }
 }
@@ -211,29 +235,40 @@ fn pauses(period: Duration) -> (Duration, Duration) {
 }
 
 /// Chooses the agent that stands for this process: the one that answers now, else the next that does. Also says when
-/// the check was asked for, and the check.
-async fn place(inner: &Inner, name: &str, options: &SessionOptions) -> Result<(usize, Moment, Option<String>), Error> {
+/// the check was asked for.
+async fn place<'a>(inner: &'a Arc<Inner>, name: &str, options: &SessionOptions) -> Result<(Moment, Unused<'a>), Error> {
     let (http, first) = (&inner.http, inner.http.current());
     let mut turn = 0;
     loop {
         let (agent, now) = (first + turn, inner.seam.now());
+        let mut unused = Unused { inner, agent, check: None };
         if !inner.settings.liveness.agent_check {
-            return Ok((agent, now, None));
+            return Ok((now, unused));
         }
-        match register(http, agent, name, options).await {
-            Ok(check) => return Ok((agent, now, check)),
-            Err(error) => {
-                turn += 1;
-                if turn >= http.agents() || error.kind() != ErrorKind::Unavailable {
-                    return Err(error);
-                }
+        // Race: the future may be dropped, or the answer be lost, when the agent has the check already.
+        // Closed by: it counts as there from before the request is sent until it is known that it is not.
+        // Cost if missed: a process in Consul's catalogue that never was, for some minutes.
+        unused.check = Some(name.to_owned());
+        let failure = match register(http, agent, name, options).await {
+            Ok(true) => return Ok((now, unused)),
+            Ok(false) => {
+                unused.check = None;
+                return Ok((now, unused));
             }
+            Err(failure) => failure,
+        };
+        if failure.kind != FailureKind::Unknown {
+            unused.check = None;
+        }
+        turn += 1;
+        if turn >= http.agents() || !matches!(failure.kind, FailureKind::Unknown | FailureKind::NotDone) {
+            return Err(failure.of_read("open session", "agent check"));
         }
     }
 }
 
-/// Registers the process's sign of life with the agent; `None` if the agent does not let us.
-async fn register(http: &Http, agent: usize, name: &str, options: &SessionOptions) -> Result<Option<String>, Error> {
+/// Registers the process's sign of life with the agent; `false` if the agent does not let us.
+async fn register(http: &Http, agent: usize, name: &str, options: &SessionOptions) -> Result<bool, Failure> {
     let check = TtlCheck {
         id: name,
         ttl: go_duration(options.silence),
@@ -242,18 +277,19 @@ async fn register(http: &Http, agent: usize, name: &str, options: &SessionOption
         notes: &options.label,
     };
     let service = NewService { id: name, name: SERVICE, check };
-    let request = Request::put("agent/service/register").body(encode(&service)?);
+    let body = serde_json::to_vec(&service).map_err(|error| Failure::new(FailureKind::Invalid, error))?;
+    let request = Request::put("agent/service/register").body(body);
     match http.send_to_agent(agent, &request).await.and_then(|answer| answer.ok()) {
-        Ok(_) => Ok(Some(name.to_owned())),
+        Ok(_) => Ok(true),
         Err(failure) if failure.kind == FailureKind::Denied => {
             tracing::warn!(
                 ?failure,
                 "the token may not register the service `ha`; a lost process is found by its session's TTL alone, \
                  which takes twice as long"
             );
-            Ok(None)
+            Ok(false)
         }
-        Err(failure) => Err(failure.of_read("open session", "agent check")),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -292,7 +328,7 @@ async fn create(inner: &Inner, agent: Option<usize>, body: &[u8], until: Moment)
             None => inner.http.send(&request).await,
         };
         let failure = match answer.and_then(|answer| answer.ok()) {
-            Ok(answer) => return Ok((answer.json::<SessionId>()?.id, sent)),
+            Ok(answer) => return Ok((answer.json::<SessionId>()?.checked()?, sent)),
             Err(failure) => failure,
         };
         // The agent tells its servers of a new check a moment after it has acknowledged it.

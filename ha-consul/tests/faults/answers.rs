@@ -13,7 +13,7 @@ use crate::world::{World, epoch, found, in_time, leadership, run};
 
 /// Longer than a client waits for an answer, which is a second.
 const LATE: Duration = Duration::from_millis(1200);
-const TREATMENTS: [Treatment; 7] = [
+pub(crate) const TREATMENTS: [Treatment; 7] = [
     Treatment::Refuse,
     Treatment::LoseAnswer,
     Treatment::TearAnswer,

@@ -10,28 +10,37 @@ use crate::member::{Member, checkpoint, checkpoints, spawn, writes};
 use crate::world::{Place, in_time, leadership, measured, quick, run, told_after};
 
 /// The policy as `docs/consul.md` shows it, for the root `flink`.
-fn documented(root: &str) -> String {
+pub(crate) fn documented(root: &str) -> String {
+    policy_of("# Least privilege", root)
+}
+
+/// The policy that `docs/consul.md` shows for those who only read.
+pub(crate) fn documented_for_readers(root: &str) -> String {
+    policy_of("# Readers", root)
+}
+
+fn policy_of(title: &str, root: &str) -> String {
     let guide = include_str!("../../../docs/consul.md");
-    let (_, rest) = guide.split_once("```hcl\n# Least privilege\n").expect("the guide shows the policy");
+    let (_, rest) = guide.split_once(&format!("```hcl\n{title}\n")).expect("the guide shows the policy");
     let (policy, _) = rest.split_once("```").unwrap();
     assert!(policy.contains("\"flink/\""));
     policy.replace("\"flink/\"", &format!("\"{root}/\""))
 }
 
-struct Guarded {
-    seam: Seam,
-    agent: Agent,
-    place: Place,
+pub(crate) struct Guarded {
+    pub(crate) seam: Seam,
+    pub(crate) agent: Agent,
+    pub(crate) place: Place,
 }
 
 impl Guarded {
-    async fn start() -> Result<Self, ha_testkit::Missing> {
+    pub(crate) async fn start() -> Result<Self, ha_testkit::Missing> {
         let seam = Seam::system();
         let agent = Agent::start(seam.clone(), quick(Options::developer().with_acl())).await?;
         Ok(Self { place: Place::new(&seam), agent, seam })
     }
 
-    fn member(&self, label: &str, token: &str) -> Member {
+    pub(crate) fn member(&self, label: &str, token: &str) -> Member {
         let mut member = self.place.member(label, &[self.agent.address()]);
         member.token = Some(token.to_owned());
         member

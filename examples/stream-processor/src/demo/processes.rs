@@ -75,16 +75,14 @@ impl Processes {
         seam: Seam,
     ) -> Result<Self, Failure> {
         let (gate, managers) = (Arc::default(), BTreeMap::new());
-        let workers_of = Vec::new();
-        let mut all =
-            Self { launch, settings, checkpoint_events, gate, listener, seam, managers, workers: workers_of };
+        let mut own = Self { launch, settings, checkpoint_events, gate, listener, seam, managers, workers: Vec::new() };
         for number in 0..workers {
             let name = format!("worker-{number}");
             let words = ["--name", &name, "--slots", "1"].map(str::to_owned);
-            let worker = all.spawn(&name, "worker", words)?;
-            all.workers.push(worker);
+            let worker = own.spawn(&name, "worker", words)?;
+            own.workers.push(worker);
         }
-        Ok(all)
+        Ok(own)
     }
 
     fn spawn(&self, name: &str, command: &str, more: impl IntoIterator<Item = String>) -> Result<Process, Failure> {

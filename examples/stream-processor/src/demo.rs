@@ -80,8 +80,8 @@ trait World: Send {
     /// Services of its own for a client, and its way to job managers.
     async fn client(&self) -> Result<(HaServices, Arc<dyn Network>), Failure>;
 
-    /// Ends everybody, and removes what they have left where others might find it.
-    async fn end(&mut self) -> Result<(), Failure>;
+    /// Ends everybody in good order, and says what stays behind where others may find it.
+    async fn end(&mut self) -> Option<String>;
 }
 
 /// How it went.
@@ -153,8 +153,8 @@ impl Demo<'_> {
         director.start_manager()?;
         director.start_manager()?;
         let outcome = director.direct(&job, &self).await?;
-        if let Err(error) = director.world.end().await {
-            director.timeline.note(director.seam.now(), "demo", &format!("left something behind: {error}"));
+        if let Some(stays) = director.world.end().await {
+            director.timeline.note(director.seam.now(), "demo", &stays);
         }
         Ok(outcome)
     }
@@ -262,7 +262,10 @@ impl Director<'_> {
             self.until("a checkpoint and a standby", outcome, |_| true).await?;
         }
         let gate = self.world.gate();
-        self.meanwhile("the place of the next kill", outcome, async { drop(gate.arrived(gate.position()).await) }).await?;
+        self.meanwhile("the place of the next kill", outcome, async {
+            let _ = gate.arrived(gate.position()).await;
+        })
+        .await?;
         let killed = self.kill_leader("killed in the middle of the stream")?;
         // Only now: a short stream must not come to its end before the kill.
         self.hold(demo, kill + 1);

@@ -98,11 +98,11 @@ impl World for Machine {
         Ok((services, Arc::new(self.network.clone())))
     }
 
-    async fn end(&mut self) -> Result<(), Failure> {
-        // What they have stored goes with the store.
+    async fn end(&mut self) -> Option<String> {
         self.managers.clear();
         self.workers.clear();
-        Ok(())
+        // What they have stored goes with the store.
+        None
     }
 }
 

@@ -9,9 +9,9 @@ use super::scratch::{Scratch, Signals};
 use super::{Failure, Out};
 use crate::cli::DemoArguments;
 use crate::cluster::backends::{Backends, Sharing};
-use crate::demo::{Demo, Launch, Outcome};
 #[cfg(unix)]
 use crate::demo::agent::{self, Agent};
+use crate::demo::{Demo, Launch, Outcome};
 use crate::report::{Report, Timeline, median};
 use crate::verify::{self, Expected, Verdict};
 
@@ -47,6 +47,7 @@ async fn run_on(
         backend: arguments.backend.clone(),
         endpoint: arguments.endpoint.clone(),
         presence: arguments.liveness.presence,
+        files: scratch.to_owned(),
     };
     #[cfg(unix)]
     let _agent = match launch.backend == "consul" && launch.endpoint.is_empty() && !agent::is_configured()? {

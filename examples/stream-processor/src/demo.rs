@@ -7,21 +7,20 @@
 pub mod agent;
 mod processes;
 mod threads;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use ha::blob::BlobKey;
 use ha::seam::{Moment, Seam};
-use ha::{HaServices, HighAvailabilityServices, JobId, JobStatus, PresenceOptions};
+use ha::{HighAvailabilityServices, JobId, JobStatus, PresenceOptions};
 use tokio::sync::mpsc;
 
 use crate::ExecutionPlan;
 use crate::cluster::client::{Client, Target};
 use crate::cluster::events::{Event, What};
-use crate::cluster::network::Network;
 use crate::cluster::protocol::Submission;
 use crate::cluster::{Failure, Settings};
 use crate::gate::Gate;
@@ -29,6 +28,7 @@ use crate::report::{Failover, Timeline};
 pub use processes::Launch;
 use processes::Processes;
 use threads::Machine;
+use world::World;
 
 /// Events that wait to be told before the cluster has to wait.
 const EVENTS: usize = 1024;
@@ -60,28 +60,6 @@ pub struct Demo<'a> {
     pub presence: PresenceOptions,
     /// What members are started as: processes on that backend, or threads on one in memory.
     pub launch: Option<Launch>,
-}
-
-/// What members live on: threads of this process, or processes of their own.
-#[async_trait]
-trait World: Send {
-    /// How far sources may read.
-    fn gate(&self) -> Arc<Gate>;
-
-    /// Starts a job manager, which contends from now on.
-    fn start_manager(&mut self, name: &str) -> Result<(), Failure>;
-
-    /// Whether the job manager was started, and was not killed.
-    fn has(&self, manager: &str) -> bool;
-
-    /// Ends it where it stands: nothing is resigned, flushed or told. The moment just before, if there is such a one.
-    fn kill(&mut self, manager: &str) -> Option<Moment>;
-
-    /// Services of its own for a client, and its way to job managers.
-    async fn client(&self) -> Result<(HaServices, Arc<dyn Network>), Failure>;
-
-    /// Ends everybody in good order, and says what stays behind where others may find it.
-    async fn end(&mut self) -> Option<String>;
 }
 
 /// How it went.

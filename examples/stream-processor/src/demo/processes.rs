@@ -13,7 +13,7 @@ use ha::seam::{Moment, Seam, Task};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::World;
+use super::world::World;
 use crate::cli::Presence;
 use crate::cluster::backends::{Backends, Wanted};
 use crate::cluster::events::{Event, Line, Listener, What};

@@ -10,7 +10,7 @@ use ha::seam::{Moment, Seam};
 use ha::{HaServices, HighAvailabilityServices};
 use tokio::runtime::Runtime;
 
-use super::World;
+use super::world::World;
 use crate::Fence;
 use crate::cluster::events::Listener;
 use crate::cluster::network::{InProcess, Network, Place};

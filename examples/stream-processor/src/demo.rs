@@ -10,7 +10,6 @@ mod threads;
 mod world;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ha::blob::BlobKey;
@@ -23,7 +22,6 @@ use crate::cluster::client::{Client, Target};
 use crate::cluster::events::{Event, What};
 use crate::cluster::protocol::Submission;
 use crate::cluster::{Failure, Settings};
-use crate::gate::Gate;
 use crate::report::{Failover, Timeline};
 pub use processes::Launch;
 use processes::Processes;

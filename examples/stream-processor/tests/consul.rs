@@ -115,7 +115,7 @@ async fn members_end_with_a_demo_that_is_killed() {
     let seam = Seam::system();
     let Some(agent) = on_an_agent(&seam).await else { return };
     let files = tempfile::tempdir().unwrap();
-    let words = ["--kill", "1", "--events", "100000000"];
+    let words = ["--kill", "1", "--events", "500000"];
     let mut child = demo(&words, Some(&agent.address()), files.path()).spawn().unwrap();
     until(&seam, "two job managers contend", async || sessions(&agent).await == 2).await;
     child.kill().await.unwrap();
@@ -130,7 +130,7 @@ async fn its_own_agent_ends_with_it_when_it_is_interrupted_and_when_it_is_killed
     drop(found);
     for signal in ["-INT", "-KILL"] {
         let files = tempfile::tempdir().unwrap();
-        let mut child = demo(&["--events", "100000000"], None, files.path()).spawn().unwrap();
+        let mut child = demo(&["--events", "500000"], None, files.path()).spawn().unwrap();
         let mine = |entry: &String| entry.starts_with("stream-processor-consul-");
         let logged = || {
             let folder = entries(files.path()).into_iter().find(mine)?;

@@ -52,7 +52,7 @@ impl Line {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum What {
-    /// A candidate sees another one lead, and waits for its turn.
+    /// A candidate sees another one lead, would notice its crash, and waits for its turn.
     StandingBy,
     /// A leader's address is published, and the store has acknowledged it.
     Leading(FencingToken),

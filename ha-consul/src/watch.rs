@@ -275,12 +275,12 @@ impl Following {
         self.sender.send_if_modified(|seen| {
             let (since, touched, modified) = match seen {
                 Seen::All { snapshot: before, since, touched } => {
-                    let differing = differing(before, &snapshot);
+                    let differing = differing(before, &snapshot, index);
                     // Below an empty place Consul answers at every write anywhere. That is no news.
                     let modified = !differing.is_empty();
                     let mut touched = Arc::clone(touched);
                     if modified {
-                        Arc::make_mut(&mut touched).extend(differing.into_iter().map(|key| (key, index)));
+                        Arc::make_mut(&mut touched).extend(differing);
                     }
                     (*since, touched, modified)
                 }
@@ -304,21 +304,61 @@ fn pause_after(bytes: usize, in_vain: u32) -> Duration {
     pace.max(vain)
 }
 
-/// The keys that one has and the other has not, or has otherwise.
-fn differing(before: &Snapshot, now: &Snapshot) -> Vec<Key> {
+/// The keys that one has and the other has not, or has otherwise, and when each has changed.
+fn differing(before: &Snapshot, now: &Snapshot, index: u64) -> Vec<(Key, u64)> {
     let of = |snapshot: &Snapshot| -> BTreeMap<Key, Entry> {
         snapshot.entries.iter().map(|entry| (entry.key.clone(), entry.clone())).collect()
     };
     let (before, now) = (of(before), of(now));
     let keys: std::collections::BTreeSet<&Key> = before.keys().chain(now.keys()).collect();
-    keys.into_iter().filter(|key| before.get(*key) != now.get(*key)).cloned().collect()
+    // Race: the answer that shows a change may be of a later moment than the change, and whoever waits may have read
+    //       the key in between: its mark is that of the change.
+    // Closed by: the key's own revision says when it changed last. The answer's index counts only where there is none,
+    //            because the key is gone, or where it went back, because an older state was restored.
+    // Cost if missed: somebody who waits for the key is woken at once, each time, until it changes again.
+    let changed_at = |key: &Key| match (before.get(key), now.get(key)) {
+        (before, Some(now)) if before.is_none_or(|before| before.revision.native() < now.revision.native()) => {
+            now.revision.native()
+        }
+        _ => index,
+    };
+    let keys = keys.into_iter().filter(|key| before.get(*key) != now.get(*key));
+    keys.map(|key| (key.clone(), changed_at(key))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use ha_core::backend::Revision;
+
     use super::*;
+
+    fn snapshot(entries: &[(&str, u64)], index: u64) -> Snapshot {
+        let entry = |(key, revision): &(&str, u64)| Entry {
+            key: Key::new(*key).unwrap(),
+            value: "".into(),
+            revision: Revision::from_native(*revision),
+            held: None,
+        };
+        Snapshot { entries: entries.iter().map(entry).collect(), mark: Mark::from_native(index) }
+    }
+
+    #[test]
+    fn who_has_read_a_change_is_not_woken_by_a_later_answer_that_shows_it() {
+        // The latch was taken at 20, and its neighbour written at 21, before the next answer came.
+        let (before, now) = (snapshot(&[("a/b", 9)], 9), snapshot(&[("a/b", 21), ("a/latch", 20)], 21));
+        let touched: BTreeMap<Key, u64> = differing(&before, &now, 21).into_iter().collect();
+        let key = Scope::Key(Key::new("a/latch").unwrap());
+        assert!(news(&key, 20, &now, 9, &touched).is_none(), "it was read at 20");
+        assert!(news(&key, 19, &now, 9, &touched).is_some(), "it was read before it was taken");
+        // What is gone, or was restored to an older state, has changed no earlier than the answer says.
+        let later = snapshot(&[("a/b", 3)], 30);
+        let touched: BTreeMap<Key, u64> = differing(&now, &later, 30).into_iter().collect();
+        for key in ["a/latch", "a/b"] {
+            assert!(news(&Scope::Key(Key::new(key).unwrap()), 29, &later, 9, &touched).is_some(), "{key}");
+        }
+    }
 
     #[test]
     fn many_latches_side_by_side_are_followed_by_one_request() {

@@ -1,5 +1,6 @@
 //! The program as two processes over a real agent: one leads, and when it is killed the other does.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::process::Stdio;
 use std::time::Duration;

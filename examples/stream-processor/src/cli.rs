@@ -21,7 +21,7 @@ use ha::PresenceOptions;
                   stream-processor --input access.log --json\n  seq 1 2000000 | stream-processor --input - --kill 3\n  \
                   stream-processor --backend consul --kill 5 --json\n  \
                   stream-processor job-manager --backend embedded --listen 127.0.0.1:6123\n  \
-                  stream-processor submit --job-manager 127.0.0.1:6123 --job clicks --output /tmp/clicks --wait\n\n\
+                  stream-processor submit --job-manager 127.0.0.1:6123 --job clicks --output ./clicks --wait\n\n\
                   Exit status: 0 if the output was verified, 1 if not, 2 for arguments that do not fit."
 )]
 pub struct Arguments {

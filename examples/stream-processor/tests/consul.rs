@@ -1,5 +1,6 @@
 //! The demo over Consul, as it is started from a command line: every member a process, on a real agent.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use std::path::Path;
 use std::process::{Output, Stdio};

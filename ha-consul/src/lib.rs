@@ -18,6 +18,7 @@
 mod address;
 mod backend;
 mod commit;
+mod connector;
 mod http;
 mod kv;
 mod layout;
@@ -28,4 +29,5 @@ mod watch;
 mod wire;
 
 pub use backend::Consul;
+pub use connector::ConsulConnector;
 pub use settings::{BasicAuth, ConsulSettings, Liveness, Tls, Token};

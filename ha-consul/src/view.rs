@@ -33,7 +33,7 @@ impl View {
         let (index, differing) = (snapshot.mark.native(), differing(&self.snapshot, &snapshot));
         let (mut since, mut touched, is_news) = (self.since, Arc::clone(&self.touched), !differing.is_empty());
         if is_news {
-            Arc::make_mut(&mut touched).extend(differing.into_iter().map(|key| (key, index)));
+            Arc::make_mut(&mut touched).extend(differing);
         }
         if touched.len() > TOUCHED_MAX {
             (since, touched) = (index, Arc::default());
@@ -84,21 +84,57 @@ impl View {
     }
 }
 
-/// The keys that one has and the other has not, or has otherwise.
-fn differing(before: &Snapshot, now: &Snapshot) -> Vec<Key> {
+/// The keys that one has and the other has not, or has otherwise, and when each has changed.
+fn differing(before: &Snapshot, now: &Snapshot) -> Vec<(Key, u64)> {
     let of = |snapshot: &Snapshot| -> BTreeMap<Key, Entry> {
         snapshot.entries.iter().map(|entry| (entry.key.clone(), entry.clone())).collect()
     };
-    let (before, now) = (of(before), of(now));
+    let (index, before, now) = (now.mark.native(), of(before), of(now));
     let keys: BTreeSet<&Key> = before.keys().chain(now.keys()).collect();
-    keys.into_iter().filter(|key| before.get(*key) != now.get(*key)).cloned().collect()
+    // Race: the answer that shows a change may be of a later moment than the change, and whoever waits may have read
+    //       the key in between: its mark is that of the change.
+    // Closed by: the key's own revision says when it changed last. The answer's index counts only where there is none,
+    //            because the key is gone, or where it went back, because an older state was restored.
+    // Cost if missed: somebody who waits for the key is woken at once, each time, until it changes again.
+    let changed_at = |key: &Key| match (before.get(key), now.get(key)) {
+        (before, Some(now)) if before.is_none_or(|before| before.revision.native() < now.revision.native()) => {
+            now.revision.native()
+        }
+        _ => index,
+    };
+    let keys = keys.into_iter().filter(|key| before.get(*key) != now.get(*key));
+    keys.map(|key| (key.clone(), changed_at(key))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use ha_core::backend::Mark;
+    use ha_core::backend::{Mark, Revision};
 
     use super::*;
+
+    fn snapshot(entries: &[(&str, u64)], index: u64) -> Snapshot {
+        let entry = |(key, revision): &(&str, u64)| Entry {
+            key: Key::new(*key).unwrap(),
+            value: "".into(),
+            revision: Revision::from_native(*revision),
+            held: None,
+        };
+        Snapshot { entries: entries.iter().map(entry).collect(), mark: Mark::from_native(index) }
+    }
+
+    #[test]
+    fn who_has_read_a_change_is_not_woken_by_a_later_answer_that_shows_it() {
+        // The latch was taken at 20, and its neighbour written at 21, before the next answer came.
+        let (view, _) = View::first(snapshot(&[("a/b", 9)], 9), 0).next(snapshot(&[("a/b", 21), ("a/latch", 20)], 21));
+        let key = |key: &str| Scope::Key(Key::new(key).unwrap());
+        assert!(view.news(&key("a/latch"), 20).is_none(), "it was read at 20");
+        assert!(view.news(&key("a/latch"), 19).is_some(), "it was read before it was taken");
+        // What is gone, or was restored to an older state, has changed no earlier than the answer says.
+        let (view, _) = view.next(snapshot(&[("a/b", 3)], 30));
+        for gone in ["a/latch", "a/b"] {
+            assert!(view.news(&key(gone), 29).is_some(), "{gone}");
+        }
+    }
 
     fn at(index: u64) -> Snapshot {
         Snapshot { entries: Vec::new(), mark: Mark::from_native(index) }

@@ -1,4 +1,5 @@
 mod environment;
+mod named;
 mod tls;
 mod token;
 

@@ -196,7 +196,11 @@ fn pauses(period: Duration) -> (Duration, Duration) {
 
 /// Chooses the agent that stands for this process: the one that answers now, else the next that does. Also says when
 /// the check was asked for, and the check.
-async fn place(inner: &Inner, name: &str, options: &SessionOptions) -> Result<(usize, Moment, Option<String>), Error> {
+async fn place(
+    inner: &Inner,
+    name: &str,
+    options: &SessionOptions,
+) -> Result<(usize, Moment, Option<String>), Error> {
     let (http, first) = (&inner.http, inner.http.current());
     let mut turn = 0;
     loop {

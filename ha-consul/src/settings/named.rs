@@ -59,7 +59,7 @@ impl ConsulSettings {
     /// assert_eq!(settings.addresses, ["consul.local:8500"]);
     ///
     /// let error = ConsulSettings::default().with_named(&BackendSettings::new().with("adress", "a")).unwrap_err();
-    /// assert!(error.to_string().contains("\"adress\": no such setting; known: address, host, port"), "{error}");
+    /// assert!(error.to_string().contains("no such setting; known: address, host, port"), "{error}");
     /// # Ok::<(), ha_core::Error>(())
     /// ```
     ///

@@ -167,21 +167,27 @@ impl Living {
     }
 
     /// Ends the session for this process and at Consul. Goes on if the future is dropped.
-    //
-    // Race: the application may starve its runtime, or end it, while another thread lets go of a latch. A connection
-    //       that was made on that runtime stands still with it.
-    // Closed by: it is ended where it is renewed, by connections that live there.
-    // Cost if missed: a latch that nobody wants and nobody can take until the silence is over.
     pub(crate) async fn close(self: &Arc<Self>) -> Result<(), Error> {
         self.cell.end(Ended::Closed);
-        let (tell, told) = tokio::sync::oneshot::channel();
         let living = Arc::clone(self);
-        let ending = async move {
-            let _ = tell.send(living.end_at_consul().await);
+        let ended = self.where_it_is_renewed(async move { living.end_at_consul().await }).await;
+        ended.map_err(|failure| failure.of_write("close session", &self.id))
+    }
+
+    // Race: the application may starve its runtime, or end it, while another thread lets go of a latch. A connection
+    //       that was made on that runtime stands still with it.
+    // Closed by: what lets go of something is sent where the session is renewed, by connections that live there.
+    // Cost if missed: a latch that nobody wants and nobody can take until the silence is over.
+    pub(super) async fn where_it_is_renewed<T: Send + 'static>(
+        &self,
+        sending: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let telling = async move {
+            let _ = tell.send(sending.await);
         };
-        self.inner.seam.spawn_critical(ending).detach();
-        let gone = |_| Err(Failure::new(FailureKind::Unknown, "the thread that closes it is gone"));
-        told.await.unwrap_or_else(gone).map_err(|failure| failure.of_write("close session", &self.id))
+        self.inner.seam.spawn_critical(telling).detach();
+        told.await.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unknown, "the thread that sends it is gone")))
     }
 
     /// One attempt. Consul forgets the check by itself if that part fails.

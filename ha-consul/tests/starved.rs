@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use ha_consul::{Consul, ConsulSettings};
-use ha_core::backend::{Backend, Key, Session, SessionOptions};
+use ha_core::backend::{Acquire, Backend, Key, Latch, Prefix, Session, SessionOptions};
 use ha_core::seam::Seam;
 use ha_testkit::Missing;
 use ha_testkit::proxy::{Fault, Matching, Proxy, Rule, Treatment};
@@ -109,17 +109,21 @@ fn a_session_of_a_runtime_that_is_gone_is_renewed() {
 }
 
 #[test]
-fn a_session_is_closed_from_elsewhere_while_its_runtime_is_blocked() {
+fn a_latch_is_released_and_a_session_closed_from_elsewhere_while_its_runtime_is_blocked() {
     run(|w| {
         // Fails if the request waits for a connection that lives on the blocked runtime.
         application().block_on(async {
             let consul = w.connect().await;
             let session = w.session(&consul).await;
+            let latch = Latch::below(&Prefix::new("place").unwrap());
+            let won = session.try_acquire(&latch, "me".into(), None).await.unwrap();
+            assert!(matches!(won, Acquire::Won(_)));
             // A connection that is free, and whose task lives here.
             assert!(consul.read(&Key::new("place/key").unwrap()).await.unwrap().is_none());
             let (tell, told) = channel();
             let closing = async move {
-                let _ = tell.send(session.close().await);
+                let released = session.release(&latch).await;
+                let _ = tell.send(released.and(session.close().await));
             };
             w.seam.spawn_critical(closing).detach();
             told.recv_timeout(PATIENCE).unwrap().unwrap();

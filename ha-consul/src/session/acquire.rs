@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use ha_core::backend::{Acquire, Ended, Holder, Key, Latch, Mark, Scope, Term};
@@ -169,10 +169,10 @@ fn operations(living: &Living, latch: &Latch, state: &LatchState, holder: &[u8],
 }
 
 /// Lets go of the latch if the session holds it.
-pub(super) async fn release(living: &Living, latch: &Latch) -> Result<(), Error> {
-    let path = layout::path_of(latch.key());
-    let operations = [Operation::unlock(path, living.id(), LOCK_FLAGS)];
-    let sent = kv::transact(&living.inner.http, &operations).await;
+pub(super) async fn release(living: &Arc<Living>, latch: &Latch) -> Result<(), Error> {
+    let operations = [Operation::unlock(layout::path_of(latch.key()), living.id(), LOCK_FLAGS)];
+    let http = living.inner.renewals.clone();
+    let sent = living.where_it_is_renewed(async move { kv::transact(&http, &operations).await }).await;
     match sent.map_err(|failure| failure.of_write("release", latch))? {
         // Refused: it is not held by this session.
         Sent::Applied(_) | Sent::Refused(_) => Ok(()),

@@ -7,15 +7,12 @@ use ha_core::seam::{Deadline, Moment, Task};
 use ha_core::{Error, ErrorKind};
 
 use super::cell::Cell;
+use super::check::{deregistration, place};
 use crate::backend::Inner;
-use crate::http::{Failure, FailureKind, Http, Request};
+use crate::http::{Failure, FailureKind, Request};
 use crate::settings::Liveness;
-use crate::wire::{NewService, NewSession, SessionId, TtlCheck, go_duration};
+use crate::wire::{NewSession, SessionId, go_duration};
 
-/// The name of the service that stands for a process in Consul's catalogue.
-const SERVICE: &str = "ha";
-/// After that long without a sign of life Consul forgets the service. Its own smallest value.
-const FORGET_AFTER: &str = "1m";
 /// The smallest TTL that Consul takes unless its `session_ttl_min` says otherwise.
 const SESSION_TTL_MIN: Duration = Duration::from_secs(10);
 const SILENCE_MIN: Duration = Duration::from_millis(100);
@@ -170,21 +167,27 @@ impl Living {
     }
 
     /// Ends the session for this process and at Consul. Goes on if the future is dropped.
-    //
-    // Race: the application may starve its runtime, or end it, while another thread lets go of a latch. A connection
-    //       that was made on that runtime stands still with it.
-    // Closed by: it is ended where it is renewed, by connections that live there.
-    // Cost if missed: a latch that nobody wants and nobody can take until the silence is over.
     pub(crate) async fn close(self: &Arc<Self>) -> Result<(), Error> {
         self.cell.end(Ended::Closed);
-        let (tell, told) = tokio::sync::oneshot::channel();
         let living = Arc::clone(self);
-        let ending = async move {
-            let _ = tell.send(living.end_at_consul().await);
+        let ended = self.where_it_is_renewed(async move { living.end_at_consul().await }).await;
+        ended.map_err(|failure| failure.of_write("close session", &self.id))
+    }
+
+    // Race: the application may starve its runtime, or end it, while another thread lets go of a latch. A connection
+    //       that was made on that runtime stands still with it.
+    // Closed by: what lets go of something is sent where the session is renewed, by connections that live there.
+    // Cost if missed: a latch that nobody wants and nobody can take until the silence is over.
+    pub(super) async fn where_it_is_renewed<T: Send + 'static>(
+        &self,
+        sending: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let telling = async move {
+            let _ = tell.send(sending.await);
         };
-        self.inner.seam.spawn_critical(ending).detach();
-        let gone = |_| Err(Failure::new(FailureKind::Unknown, "the thread that closes it is gone"));
-        told.await.unwrap_or_else(gone).map_err(|failure| failure.of_write("close session", &self.id))
+        self.inner.seam.spawn_critical(telling).detach();
+        told.await.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unknown, "the thread that sends it is gone")))
     }
 
     /// One attempt. Consul forgets the check by itself if that part fails.
@@ -234,69 +237,6 @@ fn pauses(period: Duration) -> (Duration, Duration) {
     (period / RENEWALS, period / (RENEWALS * 8))
 }
 
-/// Chooses the agent that stands for this process: the one that answers now, else the next that does. Also says when
-/// the check was asked for.
-async fn place<'a>(inner: &'a Arc<Inner>, name: &str, options: &SessionOptions) -> Result<(Moment, Unused<'a>), Error> {
-    let (http, first) = (&inner.http, inner.http.current());
-    let mut turn = 0;
-    loop {
-        let (agent, now) = (first + turn, inner.seam.now());
-        let mut unused = Unused { inner, agent, check: None };
-        if !inner.settings.liveness.agent_check {
-            return Ok((now, unused));
-        }
-        // Race: the future may be dropped, or the answer be lost, when the agent has the check already.
-        // Closed by: it counts as there from before the request is sent until it is known that it is not.
-        // Cost if missed: a process in Consul's catalogue that never was, for some minutes.
-        unused.check = Some(name.to_owned());
-        let failure = match register(http, agent, name, options).await {
-            Ok(true) => return Ok((now, unused)),
-            Ok(false) => {
-                unused.check = None;
-                return Ok((now, unused));
-            }
-            Err(failure) => failure,
-        };
-        if failure.kind != FailureKind::Unknown {
-            unused.check = None;
-        }
-        turn += 1;
-        if turn >= http.agents() || !matches!(failure.kind, FailureKind::Unknown | FailureKind::NotDone) {
-            return Err(failure.of_read("open session", "agent check"));
-        }
-    }
-}
-
-/// Registers the process's sign of life with the agent; `false` if the agent does not let us.
-async fn register(http: &Http, agent: usize, name: &str, options: &SessionOptions) -> Result<bool, Failure> {
-    let check = TtlCheck {
-        id: name,
-        ttl: go_duration(options.silence),
-        status: "passing",
-        forget_after: FORGET_AFTER,
-        notes: &options.label,
-    };
-    let service = NewService { id: name, name: SERVICE, check };
-    let body = serde_json::to_vec(&service).map_err(|error| Failure::new(FailureKind::Invalid, error))?;
-    let request = Request::put("agent/service/register").body(body);
-    match http.send_to_agent(agent, &request).await.and_then(|answer| answer.ok()) {
-        Ok(_) => Ok(true),
-        Err(failure) if failure.kind == FailureKind::Denied => {
-            tracing::warn!(
-                ?failure,
-                "the token may not register the service `ha`; a lost process is found by its session's TTL alone, \
-                 which takes twice as long"
-            );
-            Ok(false)
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-fn deregistration(service: &str) -> Request {
-    Request::put(format!("agent/service/deregister/{service}"))
-}
-
 fn session_request(
     settings: &Liveness,
     ttl: Duration,
@@ -337,24 +277,5 @@ async fn create(inner: &Inner, agent: Option<usize>, body: &[u8], until: Moment)
             return Err(failure);
         }
         seam.sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// A check that no session stands on yet.
-struct Unused<'a> {
-    inner: &'a Arc<Inner>,
-    agent: usize,
-    check: Option<String>,
-}
-
-impl Drop for Unused<'_> {
-    fn drop(&mut self) {
-        let Some(check) = self.check.take() else { return };
-        let (inner, agent) = (Arc::clone(self.inner), self.agent);
-        let telling = async move {
-            // Consul forgets it by itself if this fails.
-            let _ = inner.renewals.send_to_agent(agent, &deregistration(&check)).await;
-        };
-        self.inner.seam.spawn_critical(telling).detach();
     }
 }

@@ -2,6 +2,7 @@
 
 mod acquire;
 mod cell;
+mod check;
 mod liveness;
 
 use std::fmt;

@@ -22,6 +22,7 @@ const NAMES: [&str; 24] = [
     "request-timeout",
     "blocking-query-wait",
     "answer-bytes-max",
+    "requests-max",
     "agent-check",
     "session-ttl",
     "serf-health",
@@ -43,7 +44,7 @@ impl ConsulSettings {
     /// | `host`, `port` | one address, in the place of `address`; without `port`, Consul's own |
     /// | `acl-token`, `acl-token-file` | [`token`](Self::token), one or the other |
     /// | `auth` | [`auth`](Self::auth), as `user:password` |
-    /// | `datacenter`, `namespace`, `partition`, `prove-access-below`, `answer-bytes-max` | those of the same name |
+    /// | `datacenter`, `namespace`, `partition`, `prove-access-below`, `answer-bytes-max`, `requests-max` | those of the same name |
     /// | `connect-timeout`, `request-timeout` | those of the same name |
     /// | `blocking-query-wait` | [`blocking_wait`](Self::blocking_wait) |
     /// | `agent-check`, `session-ttl`, `serf-health`, `lock-delay` | those of [`liveness`](Self::liveness) |
@@ -89,6 +90,7 @@ impl ConsulSettings {
         self.request_timeout = duration(named, "request-timeout")?.unwrap_or(self.request_timeout);
         self.blocking_wait = duration(named, "blocking-query-wait")?.unwrap_or(self.blocking_wait);
         self.answer_bytes_max = number(named, "answer-bytes-max")?.unwrap_or(self.answer_bytes_max);
+        self.requests_max = number(named, "requests-max")?.unwrap_or(self.requests_max);
         let liveness = &mut self.liveness;
         liveness.agent_check = switch(named, "agent-check")?.unwrap_or(liveness.agent_check);
         liveness.session_ttl = duration(named, "session-ttl")?.or(liveness.session_ttl);
@@ -184,6 +186,7 @@ mod tests {
             ("request-timeout", "1500"),
             ("blocking-query-wait", "1min"),
             ("answer-bytes-max", "2000000"),
+            ("requests-max", "50"),
             ("agent-check", "false"),
             ("session-ttl", "30 s"),
             ("serf-health", "true"),
@@ -215,6 +218,7 @@ mod tests {
             request_timeout: Duration::from_millis(1500),
             blocking_wait: Duration::from_secs(60),
             answer_bytes_max: 2_000_000,
+            requests_max: 50,
             liveness: Liveness {
                 agent_check: false,
                 session_ttl: Some(Duration::from_secs(30)),

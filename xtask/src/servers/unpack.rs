@@ -88,7 +88,7 @@ mod tests {
 
     fn unpack(_: &Server, folder: &Path) -> Result<(), String> {
         let bin = folder.join("tree/bin");
-        fs::create_dir_all(&bin).unwrap();
+        fs::create_dir_all(&bin).map_err(|error| error.to_string())?;
         std::os::unix::fs::symlink("/bin/true", bin.join("true")).map_err(|error| error.to_string())
     }
 

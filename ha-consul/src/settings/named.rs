@@ -7,7 +7,7 @@ use ha_core::{BackendSettings, Error};
 use super::{BasicAuth, ConsulSettings, Token, invalid};
 
 /// Every name there is.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "address",
     "host",
     "port",

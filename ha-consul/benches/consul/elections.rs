@@ -113,25 +113,28 @@ pub(crate) async fn leader_change(agent: &str) -> Result<()> {
         let (mut watch, told, seam) = (retriever.watch(), told.clone(), seam.clone());
         tasks.spawn(async move {
             loop {
-                watch.changed().await;
-                if told.send(seam.now()).await.is_err() {
+                let view = watch.changed().await;
+                let address = view.leader().map(|leader| leader.address.clone()).unwrap_or_default();
+                if told.send((address, seam.now())).await.is_err() {
                     return;
                 }
             }
         });
     }
-    all(&mut heard).await;
+    // A watch that was made later than the first read shows the leader without a change: so all wait for another.
+    leadership.publish(&host(0)).await?;
+    all(&mut heard, &host(0)).await?;
     let mut plain = BareFollowers::new(agent, &member, &seam, &mut tasks).await?;
     seam.sleep(SETTLED).await;
     let queries_before = queries.count();
     let [mut first, mut spread, mut bare_first, mut bare_spread] = [const { Times::new() }; 4];
     for change in 1..=LEADER_CHANGES {
         let began = seam.now();
-        leadership.publish(&format!("host:{change}")).await?;
-        add(began, &all(&mut heard).await, &mut first, &mut spread);
+        leadership.publish(&host(change)).await?;
+        add(began, &all(&mut heard, &host(change)).await?, &mut first, &mut spread);
         let began = seam.now();
-        plain.publish(change).await?;
-        add(began, &all(&mut plain.heard).await, &mut bare_first, &mut bare_spread);
+        let index = plain.publish(change).await?;
+        add(began, &all(&mut plain.heard, &index).await?, &mut bare_first, &mut bare_spread);
     }
     // The last change was answered before it was told; the query that follows may be on its way.
     seam.sleep(SETTLED).await;
@@ -154,7 +157,7 @@ pub(crate) async fn leader_change(agent: &str) -> Result<()> {
 struct BareFollowers {
     bare: Arc<Bare>,
     key: String,
-    heard: mpsc::Receiver<Moment>,
+    heard: mpsc::Receiver<(u64, Moment)>,
 }
 
 impl BareFollowers {
@@ -170,13 +173,19 @@ impl BareFollowers {
                 let Ok(answer) = following.ask(Method::GET, &path, Vec::new()).await else { return };
                 let pairs: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 index = pairs[0]["ModifyIndex"].as_u64().unwrap_or(index);
-                sender.send_replace(index);
+                sender.send_if_modified(|known| std::mem::replace(known, index) != index);
             }
         });
         for _ in 0..RETRIEVALS {
             let (mut receiver, told, seam) = (receiver.clone(), told.clone(), seam.clone());
-            tasks
-                .spawn(async move { while receiver.changed().await.is_ok() && told.send(seam.now()).await.is_ok() {} });
+            tasks.spawn(async move {
+                while receiver.changed().await.is_ok() {
+                    let index = *receiver.borrow_and_update();
+                    if told.send((index, seam.now())).await.is_err() {
+                        return;
+                    }
+                }
+            });
         }
         Ok(Self { bare, key, heard })
     }
@@ -187,12 +196,20 @@ impl BareFollowers {
     }
 }
 
-async fn all(heard: &mut mpsc::Receiver<Moment>) -> Vec<Moment> {
+fn host(number: usize) -> String {
+    format!("host:{number}")
+}
+
+/// When each of them was told that.
+async fn all<T: PartialEq>(heard: &mut mpsc::Receiver<(T, Moment)>, what: &T) -> Result<Vec<Moment>> {
     let mut moments = Vec::with_capacity(RETRIEVALS);
     while moments.len() < RETRIEVALS {
-        moments.extend(heard.recv().await);
+        let (told, at) = heard.recv().await.ok_or("nobody listens any more")?;
+        if told == *what {
+            moments.push(at);
+        }
     }
-    moments
+    Ok(moments)
 }
 
 fn add(began: Moment, heard: &[Moment], first: &mut Times, spread: &mut Times) {

@@ -4,8 +4,6 @@
 //! request by request, so that a machine whose speed drifts slows both; what counts is the ratio of the medians.
 //! Nothing here is an assertion. The crashed leaders are processes of their own.
 
-#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
-
 mod bare;
 mod deaths;
 mod elections;
@@ -15,10 +13,15 @@ mod rest;
 mod stores;
 mod table;
 
+use std::time::Duration;
+
 use ha_core::seam::Seam;
 use ha_testkit::Missing;
 use ha_testkit::process::role;
 use ha_testkit::servers::consul::{Agent, Options};
+
+/// Each part is over long before, also on a busy machine.
+const PART_MAX: Duration = Duration::from_secs(120);
 
 /// Whatever goes wrong ends the benchmark.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -26,6 +29,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 fn main() -> Result<()> {
     role("leader", deaths::lead);
     role("bare", deaths::listen);
+    role("recovering", recovery::recover);
     ha_testkit::run::block_on(async {
         match Agent::start(Seam::system(), Options::developer()).await {
             Ok(agent) => measure(&agent.address()).await,
@@ -41,16 +45,23 @@ async fn measure(agent: &str) -> Result<()> {
     let seam = Seam::system();
     let began = seam.now();
     table::machine();
-    stores::measure(agent).await?;
-    recovery::measure(agent).await?;
-    elections::hand_over(agent).await?;
-    elections::leader_change(agent).await?;
-    deaths::with_presence(agent).await?;
+    within("stores", stores::measure(agent)).await?;
+    within("recovery", recovery::measure(agent)).await?;
+    within("hand-over", elections::hand_over(agent)).await?;
+    within("leader change", elections::leader_change(agent)).await?;
+    within("deaths", deaths::with_presence(agent)).await?;
     // Both wait for the default silence and more, and use next to nothing meanwhile.
-    let (silent, rest) = futures_util::future::join(deaths::without_presence(agent), rest::watch(agent)).await;
+    let silent = within("deaths in silence", deaths::without_presence(agent));
+    let (silent, rest) = futures_util::future::join(silent, within("rest", rest::watch(agent))).await;
     silent?;
     rest?.print();
     table::machine();
     println!("all of it took {:.0?}", seam.now().since(began));
     Ok(())
+}
+
+/// A part that hangs ends the benchmark.
+async fn within<T>(what: &str, part: impl Future<Output = Result<T>>) -> Result<T> {
+    let ended = Seam::system().timeout(PART_MAX, part).await;
+    ended.unwrap_or_else(|| Err(format!("{what}: not over after {PART_MAX:?}").into()))
 }

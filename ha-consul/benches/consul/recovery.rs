@@ -6,10 +6,11 @@ use bytes::Bytes;
 use ha_consul::{Consul, ConsulSettings};
 use ha_core::backend::{Backend, Prefix};
 use ha_core::plan::ExecutionPlan;
-use ha_core::record::{self, Body};
+use ha_core::record::{self, Body, Record};
 use ha_core::seam::Seam;
 use ha_core::state::StateHandle;
 use ha_core::{HighAvailabilityServices, JobId};
+use ha_testkit::process::{Process, Stage};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,41 @@ struct Stored {
     body: Pointer,
 }
 
+/// Where a process of its own finds the plans.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Place {
+    agent: String,
+    below: String,
+}
+
+/// The role of that process: it tells by how much the list has raised its memory, in KiB, at the worst moment.
+pub(crate) async fn recover(place: Place, stage: Stage) {
+    let recovering = async {
+        let consul = Consul::connect(ConsulSettings::at(&place.agent), stage.seam().clone()).await?;
+        let before = memory_kib("VmRSS:");
+        let handles = handles(&consul, &Prefix::new(&place.below)?).await?;
+        let worst = memory_kib("VmHWM:");
+        drop(handles);
+        Result::Ok(worst.zip(before).map(|(worst, before)| worst - before))
+    };
+    match recovering.await {
+        Ok(kib) => stage.tell("recovered", kib),
+        Err(error) => stage.tell("failed", error.to_string()),
+    }
+}
+
+/// What the system says of this process; `None` where it says nothing.
+fn memory_kib(of: &str) -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with(of))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+async fn handles(consul: &Consul, below: &Prefix) -> Result<Vec<Record<Pointer>>> {
+    let snapshot = consul.list(below).await?;
+    Ok(snapshot.entries.iter().map(record::decode::<Pointer>).collect::<std::result::Result<_, _>>()?)
+}
+
 pub(crate) async fn measure(agent: &str) -> Result<()> {
     let (seam, bare) = (Seam::system(), Bare::new(agent)?);
     let member = Member::new(agent, "recovering");
@@ -74,13 +110,10 @@ pub(crate) async fn measure(agent: &str) -> Result<()> {
     let (mut ours, mut ids, mut plain, mut bytes) = (Times::new(), Times::new(), Times::new(), 0);
     for _ in 0..ROUNDS {
         let began = seam.now();
-        let snapshot = consul.list(&prefix).await?;
-        let handles = snapshot.entries.iter().map(record::decode::<Pointer>);
-        let handles: Vec<_> = handles.collect::<std::result::Result<_, _>>()?;
+        let handles = handles(&consul, &prefix).await?;
         let ended = seam.now();
         assert_eq!(std::hint::black_box(handles).len(), PLANS);
         ours.add(ended.since(began));
-        drop(snapshot);
 
         let began = seam.now();
         let (handles, body) = minimal(&bare, &below).await?;
@@ -97,6 +130,14 @@ pub(crate) async fn measure(agent: &str) -> Result<()> {
     table::head(&format!("Recovery of {PLANS} plans' handles: one request, {} KiB of answer", bytes >> 10));
     table::line("list and decode (goal 1.5x)", &ours, &plain);
     table::line("the store's own job_ids", &ids, &plain);
+    let place = Place { agent: agent.into(), below: below.clone() };
+    let recovering = Process::spawn(seam.clone(), "recovering", &place);
+    match recovering.told("recovered").await.value.as_f64() {
+        Some(kib) => {
+            println!("memory at the worst moment: {:.1} times the answer (goal 4)", kib * 1024.0 / bytes as f64)
+        }
+        None => println!("this system does not tell how much memory it takes"),
+    }
     leadership.resign().await?;
     services.close().await?;
     bare.ask(Method::DELETE, &format!("kv/{below}?recurse"), Vec::new()).await?;

@@ -123,7 +123,8 @@ impl ExecutionPlanListener for Deaf {
     fn on_removed_execution_plan(&self, _: &JobId) {}
 }
 
-/// The states are files, durable before their pointers are written. Bare is a state and a transaction.
+/// The states are files, durable before their pointers are written. Bare is a state and a transaction; a new plan's
+/// state lies in a new folder on both sides.
 async fn plan_put(leader: &Leader) -> Result<()> {
     let seam = &leader.seam;
     let store = leader.leadership.execution_plan_store();
@@ -133,7 +134,7 @@ async fn plan_put(leader: &Leader) -> Result<()> {
     };
     store.put_execution_plan(&plan(0)?).await?;
     let value = leader.stored("execution-plans/job-0").await?;
-    let (storage, folder) = (leader.leadership.storage(), [Name::new("bare")?]);
+    let storage = leader.leadership.storage();
     for (what, is_new) in [("plan put, new", true), ("plan put, replaced", false)] {
         let [mut ours, mut bare, mut state, mut pointer] = [const { Times::new() }; 4];
         let (one, mut index) = (leader.bare_key("plan"), 0);
@@ -142,6 +143,7 @@ async fn plan_put(leader: &Leader) -> Result<()> {
         }
         for number in 1..=PLANS {
             let put = plan(if is_new { number } else { 0 })?;
+            let folder = [Name::new("bare")?, put.job.name().clone()];
             let began = seam.now();
             store.put_execution_plan(&put).await?;
             let stored = seam.now();

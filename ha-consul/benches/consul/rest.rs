@@ -14,12 +14,13 @@ const WATCHED: Duration = Duration::from_secs(45);
 /// Until whatever the start brings about is over.
 const SETTLED: Duration = Duration::from_secs(2);
 
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 6] = [
     ("all", "/v1/"),
     ("heartbeats to the agent", "/v1/agent/check/pass/"),
     ("renewals at the servers", "/v1/session/renew/"),
     ("waiting queries", "index="),
-    ("reading the latch again", "/v1/txn"),
+    ("the place read again", "recurse&consistent"),
+    ("the latch tried again", "/v1/txn"),
 ];
 
 /// What was counted at the proxies of a leader and of a standby.

@@ -77,6 +77,8 @@
 //!   so that a green suite means something.
 //! * [`remote`]: a store in memory that is served to other processes, and a backend as any other; with
 //!   [`process`], which starts, kills and stops real ones.
+//! * `servers`: real ones, started on free ports and thrown away; and [`proxy`], which stands in front of one,
+//!   breaks connections, and loses, holds back or doubles single requests.
 //! * [`run`]: how one case is opened, run, timed and torn down; for running cases by hand.
 //! * [`registry`] and [`document`](mod@document): what is claimed, and where it is proved. `docs/conformance.md` is
 //!   printed from it by `cargo run -p ha-testkit --bin conformance-doc`.
@@ -97,11 +99,14 @@ pub mod fixture;
 pub mod mutants;
 #[cfg(unix)]
 pub mod process;
+pub mod proxy;
 pub mod registry;
 pub mod remote;
 #[doc(hidden)]
 pub mod resolution;
 pub mod run;
+#[cfg(unix)]
+pub mod servers;
 pub mod services;
 pub mod sim;
 

@@ -5,6 +5,8 @@
 mod registry;
 mod store;
 
+#[cfg(feature = "consul")]
+pub use ha_consul as consul;
 pub use ha_core::*;
 #[cfg(feature = "embedded")]
 pub use ha_embedded as embedded;

@@ -1,16 +1,18 @@
-#[cfg(feature = "embedded")]
+#[cfg(any(feature = "consul", feature = "embedded"))]
 use std::sync::Arc;
 
 use ha_core::FactoryRegistry;
 use ha_core::seam::Seam;
 
 /// All types of services that this library has, and the cargo feature that brings each in.
-const TYPES: [(&str, &str); 3] = [("embedded", "embedded"), ("standalone", "embedded"), ("none", "embedded")];
+const TYPES: [(&str, &str); 4] =
+    [("consul", "consul"), ("embedded", "embedded"), ("standalone", "embedded"), ("none", "embedded")];
 
 /// The types of services that are compiled in, by name. Add factories of your own to it.
 ///
 /// | name | services |
 /// |---|---|
+/// | `consul` | on Consul, with its settings by name over those of the environment |
 /// | `embedded` | on a store in this process, one for each registry: all that are made from one compete |
 /// | `standalone`, `none` | without an election: leaders are configured |
 ///
@@ -28,17 +30,20 @@ const TYPES: [(&str, &str); 3] = [("embedded", "embedded"), ("standalone", "embe
 /// services.close().await?;
 ///
 /// let unknown = registry.create_client_ha_services("zookeper", &setup).await.unwrap_err();
-/// assert!(unknown.to_string().contains("there is: embedded"), "{unknown}");
+/// assert!(unknown.to_string().contains("there is: "), "{unknown}");
 /// # Ok::<(), ha::Error>(()) }).unwrap();
 /// ```
 #[must_use]
 #[cfg_attr(not(feature = "embedded"), expect(unused_variables, reason = "no backend to hand the seam to"))]
 pub fn registry(seam: &Seam) -> FactoryRegistry {
     let mut registry = FactoryRegistry::new();
+    #[cfg(any(feature = "consul", feature = "embedded"))]
+    let own = "names that are chosen here, each once";
+    #[cfg(feature = "consul")]
+    registry.register("consul", Arc::new(ha_consul::ConsulConnector)).expect(own);
     #[cfg(feature = "embedded")]
     {
         use ha_embedded::standalone::StandaloneServicesFactory;
-        let own = "names that are chosen here, each once";
         registry.register("embedded", Arc::new(ha_embedded::Embedded::new(seam.clone()))).expect(own);
         registry.register("standalone", Arc::new(StandaloneServicesFactory)).expect(own);
         registry.register("none", Arc::new(StandaloneServicesFactory)).expect(own);
@@ -60,7 +65,9 @@ mod tests {
     fn every_type_is_either_compiled_in_or_names_the_feature_that_is_missing() {
         let registry = registry(&Seam::system());
         for (name, feature) in TYPES {
-            assert_eq!(registry.names().any(|known| known == name), cfg!(feature = "embedded"), "{name}");
+            let compiled = [("consul", cfg!(feature = "consul")), ("embedded", cfg!(feature = "embedded"))];
+            let there = compiled.contains(&(feature, true));
+            assert_eq!(registry.names().any(|known| known == name), there, "{name}");
             if let Err(error) = registry.factory(name) {
                 assert_eq!(error.kind(), ErrorKind::Unsupported);
                 assert!(error.to_string().contains(&format!("cargo feature `{feature}`")), "{error}");

@@ -1,67 +1,99 @@
+use std::fmt;
 use std::sync::Arc;
 
 use ha_core::backend::Backend;
 use ha_core::seam::Seam;
-use ha_core::{Error, ErrorKind};
+use ha_core::{BackendConnector, BackendSettings, Error, ErrorKind, ServicesSetup};
 
 /// All backends that this library has, and the cargo feature that brings each in.
-const BACKENDS: [(&str, &str); 1] = [("embedded", "embedded")];
+const BACKENDS: [(&str, &str); 2] = [("consul", "consul"), ("embedded", "embedded")];
 
 /// A store by name, from which each service gets a handle of its own.
 ///
 /// This is the one line that changes when a service moves to another backend.
 ///
 /// ```
-/// # #[cfg(feature = "embedded")] {
+/// # #[cfg(feature = "embedded")]
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use ha::{Store, seam::Seam};
 /// let store = Store::open("embedded", &Seam::system())?;
-/// let (one, other) = (store.connect(), store.connect());
+/// let (one, other) = (store.connect().await?, store.connect().await?);
 /// assert_eq!(one.profile().name, other.profile().name);
-/// # }
-/// # Ok::<(), ha::Error>(())
+/// # Ok::<(), ha::Error>(()) }).unwrap();
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
-    kind: Kind,
-}
-
-/// One variant for each backend that is compiled in; none without any.
-#[derive(Debug, Clone)]
-enum Kind {
-    #[cfg(feature = "embedded")]
-    Embedded(ha_embedded::Embedded),
+    connector: Arc<dyn BackendConnector>,
+    setup: ServicesSetup,
 }
 
 impl Store {
-    /// Opens the store of that name: `embedded` makes a new one in this process.
+    /// Opens the store of that name with its default settings: `embedded` makes a new one in this process, `consul` is
+    /// where the variables of Consul's own command line say (`CONSUL_HTTP_ADDR` and its like), else on this host.
+    ///
+    /// Nothing is sent anywhere before [`connect`](Self::connect).
     ///
     /// # Errors
     /// * [`ErrorKind::Unsupported`]: the backend is known, and the text names the cargo feature that
     ///   brings it in.
     /// * [`ErrorKind::Invalid`]: there is no such backend; the text lists those there are.
-    #[cfg_attr(not(feature = "embedded"), expect(unused_variables, reason = "no backend to hand the seam to"))]
     pub fn open(backend: &str, seam: &Seam) -> Result<Self, Error> {
-        match backend {
-            #[cfg(feature = "embedded")]
-            "embedded" => Ok(Self { kind: Kind::Embedded(ha_embedded::Embedded::new(seam.clone())) }),
-            other => Err(unavailable(other)),
-        }
+        Self::open_with(backend, BackendSettings::default(), seam)
+    }
+
+    /// As [`open`](Self::open), with settings of the backend's own. Whether they fit is found out when connecting.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(backend: &str, settings: BackendSettings, seam: &Seam) -> Result<Self, Error> {
+        let connector = connector(backend, seam).ok_or_else(|| unavailable(backend))?;
+        Ok(Self { connector, setup: ServicesSetup::new(seam.clone()).with_settings(settings) })
     }
 
     /// A handle on the store, as one process has it.
-    #[must_use]
-    pub fn connect(&self) -> Arc<dyn Backend> {
-        match self.kind {
-            #[cfg(feature = "embedded")]
-            Kind::Embedded(ref store) => Arc::new(store.connect()),
-        }
+    ///
+    /// # Errors
+    /// * [`ErrorKind::Invalid`]: a setting of the backend's own does not fit; the text names it.
+    /// * [`ErrorKind::Unavailable`], [`ErrorKind::Denied`]: the store does not answer, or does not let us in.
+    ///
+    /// # Cancel safety
+    /// Nothing remains of a dropped call.
+    pub async fn connect(&self) -> Result<Arc<dyn Backend>, Error> {
+        self.connector.connect_backend(&self.setup).await
     }
 
     /// The names that [`Store::open`] takes in this build.
     #[must_use]
     pub fn compiled_in() -> Vec<&'static str> {
-        let compiled = |name: &str| cfg!(feature = "embedded") && name == "embedded";
-        BACKENDS.iter().map(|(name, _)| *name).filter(|name| compiled(name)).collect()
+        let mut names = Vec::new();
+        if cfg!(feature = "consul") {
+            names.push("consul");
+        }
+        if cfg!(feature = "embedded") {
+            names.push("embedded");
+        }
+        names
+    }
+}
+
+#[cfg_attr(not(feature = "embedded"), expect(unused_variables, reason = "no backend to hand the seam to"))]
+fn connector(backend: &str, seam: &Seam) -> Option<Arc<dyn BackendConnector>> {
+    match backend {
+        #[cfg(feature = "consul")]
+        "consul" => Some(Arc::new(ha_consul::ConsulConnector)),
+        #[cfg(feature = "embedded")]
+        "embedded" => Some(Arc::new(ha_embedded::Embedded::new(seam.clone()))),
+        _ => None,
+    }
+}
+
+/// Settings may be secret; the setup shows their names alone.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("connector", &self.connector)
+            .field("settings", &self.setup.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,19 +112,50 @@ fn unavailable(backend: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test: panicking is how it fails")]
+
     use super::*;
 
     #[test]
     fn an_unknown_backend_lists_what_there_is() {
         let error = Store::open("zookeper", &Seam::system()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.to_string().contains("embedded"), "{error}");
+        assert!(error.to_string().contains("consul, embedded"), "{error}");
     }
 
     #[test]
     fn a_backend_that_is_not_compiled_in_names_its_feature() {
-        let error = unavailable("embedded");
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("cargo feature `embedded`"), "{error}");
+        for (backend, feature) in BACKENDS {
+            let error = unavailable(backend);
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains(&format!("cargo feature `{feature}`")), "{error}");
+            assert_eq!(Store::compiled_in().contains(&backend), Store::open(backend, &Seam::system()).is_ok());
+        }
+    }
+
+    #[cfg(feature = "embedded")]
+    #[tokio::test]
+    async fn handles_of_one_store_see_the_same() {
+        use ha_core::backend::{Commit, Expect, Key, Outcome};
+        let seam = Seam::system();
+        let store = Store::open("embedded", &seam).unwrap();
+        let (one, other) = (store.connect().await.unwrap(), store.clone().connect().await.unwrap());
+        let key = Key::new("a/b").unwrap();
+        let put = Commit::new(seam.write_id()).put(key.clone(), Expect::Absent, "x".into());
+        assert!(matches!(one.commit(&put).await, Ok(Outcome::Applied { .. })));
+        assert_eq!(other.read(&key).await.unwrap().unwrap().value, "x");
+        let stranger = Store::open("embedded", &seam).unwrap().connect().await.unwrap();
+        assert_eq!(stranger.read(&key).await.unwrap(), None);
+    }
+
+    #[cfg(feature = "consul")]
+    #[tokio::test]
+    async fn a_misspelt_setting_of_consul_is_named_before_anything_is_sent() {
+        let settings = BackendSettings::new().with("adress", "consul.invalid").with("acl-token", "s3cret");
+        let store = Store::open_with("consul", settings, &Seam::system()).unwrap();
+        assert!(!format!("{store:?}").contains("s3cret"), "{store:?}");
+        let error = store.connect().await.unwrap_err();
+        assert_eq!((error.kind(), error.subject()), (ErrorKind::Invalid, "\"adress\""), "{error}");
+        assert!(error.to_string().contains("known: address") && !error.to_string().contains("s3cret"), "{error}");
     }
 }

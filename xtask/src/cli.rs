@@ -1,12 +1,13 @@
-//! The command line: four commands, two flags.
+//! The command line: five commands, two flags.
 
 use crate::nearest::nearest;
 use crate::steps::STEPS;
 
 /// Every command with its line of help.
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 5] = [
     ("test", "run every step below, stopping at the first that fails"),
     ("docs", "rewrite the documents that are generated from the code"),
+    ("servers", "find the real servers that tests start, or unpack them below the target folder"),
     ("fix", "apply clippy's own repairs, then format"),
     ("help", "this text"),
 ];
@@ -21,6 +22,7 @@ const FLAGS: [(&str, &str); 2] = [
 pub(crate) enum Command {
     Test(Selection),
     Docs,
+    Servers,
     Fix,
     Help,
 }
@@ -53,6 +55,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
     match command.as_str() {
         "test" => selection(rest).map(Command::Test),
         "docs" => plain(Command::Docs),
+        "servers" => plain(Command::Servers),
         "fix" => plain(Command::Fix),
         "help" | "--help" | "-h" => plain(Command::Help),
         other => Err(unknown("command", other, COMMANDS.iter().map(|(name, _)| *name))),
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn words_that_nothing_would_read_are_refused() {
-        for line in ["", "fix now", "docs --keep-going", "test --only", "test --only layers,"] {
+        for line in ["", "fix now", "servers now", "docs --keep-going", "test --only", "test --only layers,"] {
             assert!(parsed(line).is_err(), "`{line}` was accepted");
         }
     }

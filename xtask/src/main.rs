@@ -16,6 +16,7 @@ mod nearest;
 mod process;
 mod report;
 mod rules;
+mod servers;
 mod source;
 mod steps;
 mod tree;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         }
         Command::Test(selection) => return report::test(&selection),
         Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
+        Command::Servers => tree::find_root().and_then(|root| servers::install(&root)),
         Command::Fix => fix(),
     };
     match outcome {

@@ -1,7 +1,7 @@
 //! What cargo says about the workspace's own crates.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -36,6 +36,19 @@ impl Member {
 pub(crate) fn members(root: &Path) -> Result<Vec<Member>, String> {
     let answer = process::capture(process::cargo(root, "metadata --no-deps --format-version 1"))?;
     parse(&answer).ok_or_else(|| "`cargo metadata` answered in a form that is not understood".to_owned())
+}
+
+/// The folder that cargo builds into, wherever the machine has put it.
+///
+/// # Errors
+/// As [`members`].
+pub(crate) fn target_folder(root: &Path) -> Result<PathBuf, String> {
+    let answer = process::capture(process::cargo(root, "metadata --no-deps --format-version 1"))?;
+    let folder = serde_json::from_str::<Value>(&answer).ok().and_then(|answer| {
+        let folder = answer["target_directory"].as_str()?;
+        Some(PathBuf::from(folder))
+    });
+    folder.ok_or_else(|| "`cargo metadata` does not say where it builds".to_owned())
 }
 
 fn parse(answer: &str) -> Option<Vec<Member>> {

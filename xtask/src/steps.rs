@@ -6,7 +6,7 @@ use crate::counts::Counts;
 use crate::metadata::{self, Member};
 use crate::process::{self, cargo};
 use crate::tree::{self, Tree};
-use crate::{budget, documents, example, rules};
+use crate::{budget, documents, example, rules, servers};
 
 /// One named part of the test run.
 #[derive(Debug)]
@@ -52,13 +52,18 @@ impl Context {
     }
 }
 
-pub(crate) const STEPS: [Step; 10] = [
+pub(crate) const STEPS: [Step; 11] = [
     Step { name: "format", what: "every file is formatted", run: format },
     Step { name: "layers", what: "the layers stay apart; files, links and lints are in order", run: layers },
     Step { name: "budget", what: "one backend compiles few crates and no other backend", run: budget::check },
     Step { name: "deny", what: "licences, sources and banned crates (if cargo-deny is installed)", run: deny },
     Step { name: "clippy", what: "no warning in any target", run: clippy },
     Step { name: "docs", what: "the documentation builds without a warning", run: docs },
+    Step {
+        name: "servers",
+        what: "the real servers that tests start are here (`cargo xtask servers` unpacks them)",
+        run: servers::check,
+    },
     Step { name: "tests", what: "unit, conformance and integration tests", run: tests },
     Step { name: "doctests", what: "the examples in the documentation", run: doctests },
     Step {

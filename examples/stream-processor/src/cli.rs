@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ha::PresenceOptions;
 
 /// A small stream processor that survives losing its leader.
 ///
 /// Without a command it runs the demo: two job managers compete for leadership, a million generated
 /// click events flow, the leader is killed twice in the middle of the stream, and at the end the output
-/// is compared with an independent computation.
+/// is compared with an independent computation. With the backend "embedded" all of it lives in one process; with
+/// one that processes share each part is a process of its own, and the leader is killed by SIGKILL.
 ///
 /// The commands run the same parts in processes of their own, on a backend that these share.
 #[derive(Debug, Clone, Parser)]
@@ -17,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  stream-processor\n  stream-processor --events 10000000 --kill 5\n  \
                   stream-processor --input access.log --json\n  seq 1 2000000 | stream-processor --input - --kill 3\n  \
+                  stream-processor --backend consul --kill 5 --json\n  \
                   stream-processor job-manager --backend embedded --listen 127.0.0.1:6123\n  \
                   stream-processor submit --job-manager 127.0.0.1:6123 --job clicks --output ./clicks --wait\n\n\
                   Exit status: 0 if the output was verified, 1 if not, 2 for arguments that do not fit."
@@ -46,6 +49,16 @@ pub struct DemoArguments {
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub backend: String,
 
+    /// Where the backend is reached, in its own words. With "consul" it is by default where the variables of
+    /// Consul's own command line say (CONSUL_HTTP_ADDR and its like), and if there are none, at an agent that the
+    /// demo starts for itself and throws away.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub endpoint: String,
+
+    /// How members keep themselves alive and are found dead.
+    #[command(flatten)]
+    pub liveness: LivenessArguments,
+
     /// Where the output is written: a directory that is empty, or does not exist. A temporary one if it
     /// is not given.
     #[arg(long, value_name = "DIR")]
@@ -54,6 +67,47 @@ pub struct DemoArguments {
     /// Print the outcome as one JSON object on the last line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// How job managers keep themselves alive and are found dead.
+#[derive(Debug, Clone, Args)]
+pub struct LivenessArguments {
+    /// How long, in milliseconds, a job manager may say nothing to the backend before another may lead.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub silence_ms: u64,
+
+    /// Whether a crash is acted on at once, on a backend that only hears silence by itself.
+    #[arg(long, value_enum, default_value_t = Presence::Auto)]
+    pub presence: Presence,
+}
+
+/// Whether standbys look at the leader's process themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Presence {
+    /// On this host, where the backend has no evidence of its own.
+    Auto,
+    /// Not at all: silence alone decides.
+    Off,
+}
+
+impl Presence {
+    /// As the library is told.
+    #[must_use]
+    pub fn options(self) -> PresenceOptions {
+        match self {
+            Self::Auto => PresenceOptions::Automatic,
+            Self::Off => PresenceOptions::Off,
+        }
+    }
+
+    /// As the command line says it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// What a job processes, and with how many tasks.
@@ -131,9 +185,14 @@ pub struct JobManagerArguments {
     #[arg(long, value_name = "N", default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_events: u64,
 
-    /// How long, in milliseconds, this process may say nothing to the backend before another may lead.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
-    pub silence_ms: u64,
+    /// How it keeps itself alive and is found dead.
+    #[command(flatten)]
+    pub liveness: LivenessArguments,
+
+    /// As the demo starts it: told on standard input how far sources may read, and to end by the end of it;
+    /// tells what happens as lines of JSON.
+    #[arg(long, hide = true)]
+    pub directed: bool,
 }
 
 /// A worker.
@@ -150,6 +209,10 @@ pub struct WorkerArguments {
     /// How many tasks it runs at once.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub slots: u16,
+
+    /// As the demo starts it: ends with its standard input.
+    #[arg(long, hide = true)]
+    pub directed: bool,
 }
 
 /// How a client finds the leader.

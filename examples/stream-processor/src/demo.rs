@@ -1,27 +1,32 @@
-//! The demo: a cluster in one process, a job, and somebody who kills leaders.
+//! The demo: a cluster, a job, and somebody who kills leaders.
+//!
+//! The members of the cluster are threads of this process over the embedded backend, and processes of their own over
+//! one that processes share. Everything else is the same for both.
 
+#[cfg(unix)]
+pub mod agent;
+mod processes;
 mod threads;
+mod world;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ha::blob::BlobKey;
-use ha::embedded::Embedded;
 use ha::seam::{Moment, Seam};
-use ha::{HighAvailabilityServices, JobId, JobStatus};
+use ha::{HighAvailabilityServices, JobId, JobStatus, PresenceOptions};
 use tokio::sync::mpsc;
 
 use crate::ExecutionPlan;
 use crate::cluster::client::{Client, Target};
 use crate::cluster::events::{Event, What};
-use crate::cluster::network::InProcess;
 use crate::cluster::protocol::Submission;
 use crate::cluster::{Failure, Settings};
-use crate::gate::Gate;
 use crate::report::{Failover, Timeline};
-use threads::{JobManager, Machine, Worker};
+pub use processes::Launch;
+use processes::Processes;
+use threads::Machine;
+use world::World;
 
 /// Events that wait to be told before the cluster has to wait.
 const EVENTS: usize = 1024;
@@ -29,8 +34,6 @@ const EVENTS: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How many failures in a row, without a checkpoint between them, are taken for one that no retry mends.
 const FAILURES_MAX: u32 = 10;
-/// How long members may say nothing to the store. Killed ones are found at once.
-const SILENCE: Duration = Duration::from_secs(10);
 /// About so many checkpoints are taken over the whole stream.
 const CHECKPOINTS: u64 = 40;
 
@@ -49,6 +52,12 @@ pub struct Demo<'a> {
     pub kills: u32,
     /// A directory for all that the cluster stores.
     pub scratch: &'a Path,
+    /// How long members may say nothing to the store.
+    pub silence: Duration,
+    /// Whether a crash is acted on at once, over a backend that hears silence alone.
+    pub presence: PresenceOptions,
+    /// What members are started as: processes on that backend, or threads on one in memory.
+    pub launch: Option<Launch>,
 }
 
 /// How it went.
@@ -91,27 +100,24 @@ impl Demo<'_> {
         let (listener, events) = mpsc::channel(EVENTS);
         let job = JobId::new(&self.plan.job).map_err(Failure::Ha)?;
         let storage = self.scratch.join("state");
-        let machine = Machine {
-            store: Embedded::new(seam.clone()),
-            settings: Settings {
-                storage: url::Url::from_directory_path(storage).map_or_else(|()| String::new(), |url| url.to_string()),
-                cluster_id: "demo".to_owned(),
-                silence: SILENCE,
-            },
-            network: InProcess::default(),
-            scratch: self.scratch.to_owned(),
-            checkpoint_events: (self.records / CHECKPOINTS).max(1),
-            gate: Arc::<Gate>::default(),
-            listener,
+        let settings = Settings {
+            storage: url::Url::from_directory_path(storage).map_or_else(|()| String::new(), |url| url.to_string()),
+            // Others may use the backend too.
+            cluster_id: format!("demo-{}", seam.uuid()),
+            silence: self.silence,
+            presence: self.presence,
         };
-        let workers = (0..self.plan.parallelism).map(|number| Worker::start(number, &machine));
-        let _workers = workers.collect::<Result<Vec<_>, _>>()?;
-        let managers = BTreeMap::new();
+        let (checkpoint_events, workers) = ((self.records / CHECKPOINTS).max(1), self.plan.parallelism);
+        let world: Box<dyn World> = match self.launch.clone() {
+            None => Box::new(Machine::start(settings, self.scratch, checkpoint_events, workers, listener)?),
+            Some(launch) => {
+                Box::new(Processes::start(launch, settings, checkpoint_events, workers, listener, seam.clone())?)
+            }
+        };
         let mut director = Director {
             seam,
-            machine,
+            world,
             events,
-            managers,
             started: 0,
             leader: None,
             standing_by: false,
@@ -119,18 +125,22 @@ impl Demo<'_> {
             failures: 0,
             timeline,
         };
+        director.hold(&self, 1);
         director.start_manager()?;
         director.start_manager()?;
-        director.direct(&job, &self).await
+        let outcome = director.direct(&job, &self).await?;
+        if let Some(stays) = director.world.end().await {
+            director.timeline.note(director.seam.now(), "demo", &stays);
+        }
+        Ok(outcome)
     }
 }
 
 /// Starts and kills job managers, and notes what happens.
 struct Director<'a> {
     seam: Seam,
-    machine: Machine,
+    world: Box<dyn World>,
     events: mpsc::Receiver<Event>,
-    managers: BTreeMap<String, JobManager>,
     started: u32,
     /// Who leads, and since when its address is published.
     leader: Option<(String, Moment)>,
@@ -146,15 +156,13 @@ struct Director<'a> {
 impl Director<'_> {
     fn start_manager(&mut self) -> Result<(), Failure> {
         self.started += 1;
-        let manager = JobManager::start(&format!("job-manager-{}", self.started), &self.machine)?;
-        self.managers.insert(manager.name().to_owned(), manager);
+        self.world.start_manager(&format!("job-manager-{}", self.started))?;
         self.standing_by = false;
         Ok(())
     }
 
     async fn direct(&mut self, job: &JobId, demo: &Demo<'_>) -> Result<Outcome, Stuck> {
         let mut outcome = Outcome::default();
-        self.hold(demo, 1);
         while self.leader.is_none() {
             self.until("a leader", &mut outcome, |_| true).await?;
         }
@@ -178,11 +186,10 @@ impl Director<'_> {
 
     /// The job has ended, and its result is stored: whoever leads next must leave it alone.
     async fn kill_once_more(&mut self, job: &JobId, outcome: &mut Outcome) -> Result<(), Stuck> {
-        let Some(manager) = self.leader.take().and_then(|(name, _)| self.managers.remove(&name)) else {
-            return Err(Stuck::Silent("a leader to kill"));
-        };
-        self.timeline.note(self.seam.now(), manager.name(), "killed after the end of the job");
-        manager.kill();
+        while !self.standing_by {
+            self.until("a standby", outcome, |_| true).await?;
+        }
+        self.kill_leader("killed after the end of the job")?;
         while self.leader.is_none() {
             self.until("another leader", outcome, |_| true).await?;
         }
@@ -199,14 +206,21 @@ impl Director<'_> {
     fn hold(&self, demo: &Demo<'_>, kill: u32) {
         let (kill, kills) = (u64::from(kill), u64::from(demo.kills));
         let position = if kill > kills { u64::MAX } else { part(demo.records, kill, kills + 1) };
-        self.machine.gate.set(position);
+        self.world.gate().set(position);
+    }
+
+    /// Kills the leader. The moment just before.
+    fn kill_leader(&mut self, note: &str) -> Result<Moment, Stuck> {
+        let Some((name, _)) = self.leader.take() else { return Err(Stuck::Silent("a leader to kill")) };
+        self.timeline.note(self.seam.now(), &name, note);
+        self.world.kill(&name).ok_or(Stuck::Silent("a leader to kill"))
     }
 
     async fn submit(&mut self, job: &JobId, demo: &Demo<'_>) -> Result<(), Stuck> {
-        let (services, _) = self.machine.services("client", &self.seam).map_err(Failure::Ha)?;
+        let (services, network) = self.world.client().await?;
         let client = Client {
             target: Target::Retrieved(services.cluster_rest_endpoint_leader_retriever().map_err(Failure::Ha)?.watch()),
-            network: Arc::new(self.machine.network.clone()),
+            network,
             seam: self.seam.clone(),
             patience: PATIENCE,
         };
@@ -223,14 +237,12 @@ impl Director<'_> {
         while !(self.checkpointed && self.standing_by) {
             self.until("a checkpoint and a standby", outcome, |_| true).await?;
         }
-        let gate = Arc::clone(&self.machine.gate);
-        self.meanwhile("the place of the next kill", outcome, gate.arrived(gate.position())).await?;
-        let Some(manager) = self.leader.take().and_then(|(name, _)| self.managers.remove(&name)) else {
-            return Err(Stuck::Silent("a leader to kill"));
-        };
-        self.timeline.note(self.seam.now(), manager.name(), "killed in the middle of the stream");
-        let killed = self.seam.now();
-        manager.kill();
+        let gate = self.world.gate();
+        self.meanwhile("the place of the next kill", outcome, async {
+            let _ = gate.arrived(gate.position()).await;
+        })
+        .await?;
+        let killed = self.kill_leader("killed in the middle of the stream")?;
         // Only now: a short stream must not come to its end before the kill.
         self.hold(demo, kill + 1);
         while self.leader.is_none() {
@@ -290,7 +302,7 @@ impl Director<'_> {
 
     fn take_in(&mut self, event: &Event, outcome: &mut Outcome) -> Result<(), Stuck> {
         // A killed manager's last words may still arrive.
-        let alive = self.managers.contains_key(&event.by);
+        let alive = self.world.has(&event.by);
         match &event.what {
             What::Leading(_) if alive => self.leader = Some((event.by.clone(), event.at)),
             What::Lost(_) if self.leader.as_ref().is_some_and(|(name, _)| *name == event.by) => self.leader = None,
@@ -301,6 +313,7 @@ impl Director<'_> {
                 self.checkpointed |= alive;
                 self.failures = 0;
             }
+            What::Died(how) => return Err(Stuck::Failing(format!("{} has ended by itself: {how}", event.by))),
             What::Failed(why) => {
                 self.failures += 1;
                 // Each failure is an event, so patience alone would never end.

@@ -30,28 +30,45 @@ impl Gate {
         *self.limit.borrow()
     }
 
-    /// For sources that have read all they may: waits until more may be read than `position`.
+    /// How far may be read, once that is something else than `position`.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
-    pub async fn beyond(&self, position: u64) {
+    pub async fn moved(&self, position: u64) -> u64 {
+        let mut limit = self.limit.subscribe();
+        // The sender lives in `self`.
+        let _ = limit.wait_for(|limit| *limit != position).await;
+        self.position()
+    }
+
+    /// Notes that a source was held at `position`.
+    pub fn note(&self, position: u64) {
         self.arrived.send_if_modified(|arrived| {
             let further = position > *arrived;
             *arrived = position.max(*arrived);
             further
         });
+    }
+
+    /// For sources that have read all they may: waits until more may be read than `position`.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn beyond(&self, position: u64) {
+        self.note(position);
         let mut limit = self.limit.subscribe();
         // The sender lives in `self`.
         let _ = limit.wait_for(|limit| *limit > position).await;
     }
 
-    /// Waits until a source was held at `position` or behind it.
+    /// Waits until a source was held at `position` or behind it, and says where it was.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
-    pub async fn arrived(&self, position: u64) {
+    pub async fn arrived(&self, position: u64) -> u64 {
         let mut arrived = self.arrived.subscribe();
         // The sender lives in `self`.
-        let _ = arrived.wait_for(|arrived| *arrived >= position).await;
+        let at = arrived.wait_for(|arrived| *arrived >= position).await;
+        at.map_or(position, |at| *at)
     }
 }

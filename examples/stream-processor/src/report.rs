@@ -96,12 +96,19 @@ pub struct Report {
     pub events_per_second: f64,
     /// Checkpoints that were acknowledged.
     pub checkpoints: u64,
-    /// How many leaders were killed and replaced.
+    /// How many leaders were killed in the middle of the stream.
+    pub kills: u32,
+    /// How many of them were replaced.
     pub failovers: usize,
-    /// For each, from the kill to the next leader's acknowledged publication.
+    /// For each, from just before the kill to the acknowledgement of the next leader's publication: from then on it
+    /// leads, is found, and works on the job.
     pub failover_ms: Vec<f64>,
-    /// For each, from there to the first event processed.
+    /// The median of these.
+    pub failover_ms_median: Option<f64>,
+    /// For each, from there to plan and checkpoint loaded and the first event processed.
     pub recovery_ms: Vec<f64>,
+    /// The median of these.
+    pub recovery_ms_median: Option<f64>,
     /// For each, the checkpoint that was restored.
     pub restored_checkpoint_ids: Vec<Option<u64>>,
     /// Rows of the output that should be there and are not.
@@ -110,6 +117,18 @@ pub struct Report {
     pub duplicated: u64,
     /// Whether the output is exactly that of the independent computation.
     pub verified: bool,
+}
+
+/// The value in the middle, or between the two there; `None` of none.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
 }
 
 impl Report {
@@ -140,5 +159,17 @@ impl Report {
                 "NOT VERIFIED: the output differs from the independent computation"
             },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
     }
 }

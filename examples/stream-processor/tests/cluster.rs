@@ -54,6 +54,7 @@ impl World {
             storage: format!("file://{}/state", self.directory.path().display()),
             cluster_id: "test".to_owned(),
             silence: Duration::from_secs(10),
+            presence: ha::PresenceOptions::default(),
         };
         settings.services(label, Arc::new(self.store.connect()), &self.seam).unwrap()
     }

@@ -96,6 +96,7 @@ impl World {
             storage: format!("file://{}/state", self.directory.path().display()),
             cluster_id: "test".to_owned(),
             silence: Duration::from_secs(60),
+            presence: ha::PresenceOptions::default(),
         };
         settings.services(label, backend, &self.seam).unwrap()
     }

@@ -128,6 +128,7 @@ impl Cluster {
             storage: "memory://".to_owned(),
             cluster_id: "stream-processor".to_owned(),
             silence: Duration::from_secs(10),
+            presence: ha::PresenceOptions::default(),
         };
         settings.services("test", Arc::new(remote), &self.seam).expect("settings that fit")
     }

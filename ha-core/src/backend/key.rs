@@ -115,7 +115,8 @@ impl Key {
 
     /// The place that the key stands in. Built from its parts, not checked anew: seen from above a
     /// prefix, a key may be longer than its user could have made it.
-    pub(crate) fn home(&self) -> Prefix {
+    #[must_use]
+    pub fn home(&self) -> Prefix {
         let end = self.0.rfind('/').map_or(0, |slash| slash + 1);
         Prefix(self.0[..end].into())
     }

@@ -43,6 +43,14 @@ const fn remote(module: &'static str, file: &'static str, level: Level) -> Place
     }
 }
 
+const CONSUL: &[Capability] = &[Expire, Revoke, Freeze, SlowAnswers, Tamper, LinearizableReads, FreeOnDrop];
+const WHY_CONSUL: &str =
+    "the agent keeps all in memory, for all cases at once, and one query waits for all who wait in one process";
+
+const fn consul(module: &'static str, file: &'static str, level: Level) -> Place {
+    Place { module, file, level, can: CONSUL, because: WHY_CONSUL }
+}
+
 /// All places of this workspace. A new backend adds its own here.
 pub const PLACES: &[Place] = &[
     embedded("conformance::embedded", BACKEND_FILE, Level::Backend),
@@ -72,4 +80,7 @@ pub const PLACES: &[Place] = &[
     custom("resolution::redb", "examples/custom-backend/tests/resolution.rs", Level::Resolution),
     custom("conformance::redb", "examples/custom-backend/tests/services.rs", Level::Services),
     remote("resolution::remote", "ha-testkit/tests/resolution.rs", Level::Resolution),
+    consul("conformance::consul", "ha-consul/tests/conformance.rs", Level::Backend),
+    consul("conformance::consul", "ha-consul/tests/services.rs", Level::Services),
+    consul("resolution::consul", "ha-consul/tests/resolution.rs", Level::Resolution),
 ];

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ha::backend::Backend;
 use ha::seam::Seam;
-use ha::{Error, ErrorKind, Store};
+use ha::{BackendSettings, Error, ErrorKind, Store};
 
 /// Who can see what is written to a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,19 +48,21 @@ impl Backends {
     pub fn compiled_in() -> Self {
         let mut backends = Self::default();
         for name in Store::compiled_in() {
+            let sharing = sharing_of(name);
             // One store for all handles of this process: with `embedded` it is what its members share.
-            let store = Arc::new(std::sync::OnceLock::<Store>::new());
-            backends.add(name, sharing_of(name), move |wanted: Wanted| {
+            let store = Arc::new(OnceLock::<Store>::new());
+            backends.add(name, sharing, move |wanted: Wanted| {
                 let store = Arc::clone(&store);
                 async move {
-                    let opened = match store.get() {
-                        Some(store) => store.clone(),
-                        None => {
-                            let opened = Store::open(name, &wanted.seam)?;
+                    let opened = match (sharing, store.get()) {
+                        (Sharing::Processes, _) => reached(name, &wanted)?,
+                        (Sharing::OneProcess, Some(store)) => store.clone(),
+                        (Sharing::OneProcess, None) => {
+                            let opened = reached(name, &wanted)?;
                             store.get_or_init(|| opened).clone()
                         }
                     };
-                    Ok(opened.connect())
+                    opened.connect().await
                 }
             });
         }
@@ -108,6 +110,15 @@ impl Backends {
             }
         }
     }
+}
+
+/// The store of that name, where it is wanted, else where it is by default.
+fn reached(name: &str, wanted: &Wanted) -> Result<Store, Error> {
+    let mut settings = BackendSettings::new();
+    if !wanted.endpoint.is_empty() {
+        settings = settings.with("address", wanted.endpoint.as_str());
+    }
+    Store::open_with(name, settings, &wanted.seam)
 }
 
 /// Every backend but the embedded one is there to be shared.

@@ -1,9 +1,12 @@
-//! What happens in the cluster, as the demo tells it.
+//! What happens in the cluster, as the demo tells it, and as a process tells the demo.
+
+use std::time::Duration;
 
 use ha::JobId;
 use ha::election::FencingToken;
 use ha::job_result::JobResult;
 use ha::seam::Moment;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Something that happened, by whom, and when.
@@ -17,10 +20,39 @@ pub struct Event {
     pub what: What,
 }
 
+/// What a job manager in a process of its own tells the demo, as a line of JSON each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Line {
+    /// Something happened.
+    Happened {
+        /// When, in nanoseconds of the clock that all processes of the machine share.
+        at_ns: u64,
+        /// What.
+        what: What,
+    },
+    /// A source is held where it may not read on.
+    Held(u64),
+}
+
+impl Line {
+    /// The event as it is told.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        let at_ns = u64::try_from(event.at.since_origin().as_nanos()).unwrap_or(u64::MAX);
+        Self::Happened { at_ns, what: event.what.clone() }
+    }
+
+    /// The moment of that many nanoseconds.
+    #[must_use]
+    pub fn moment(at_ns: u64) -> Moment {
+        Moment::after_origin(Duration::from_nanos(at_ns))
+    }
+}
+
 /// What happened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum What {
-    /// A candidate sees another one lead, and waits for its turn.
+    /// A candidate sees another one lead, would notice its crash, and waits for its turn.
     StandingBy,
     /// A leader's address is published, and the store has acknowledged it.
     Leading(FencingToken),
@@ -56,6 +88,8 @@ pub enum What {
     },
     /// Something failed; the job manager goes on.
     Failed(String),
+    /// A process has ended by itself, which none should.
+    Died(String),
 }
 
 impl Event {
@@ -82,9 +116,28 @@ impl Event {
             What::CleanedUp(job) => format!("cleaned up after job {job}, its result stays"),
             What::Settled { jobs } => format!("recovered what is stored: {jobs} jobs to run"),
             What::Failed(error) => format!("failed, goes on: {error}"),
+            What::Died(how) => format!("has ended by itself: {how}"),
         })
     }
 }
 
 /// Where events are told. Bounded: a demo that does not listen slows nobody down for ever.
 pub type Listener = mpsc::Sender<Event>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_tells_is_heard_as_it_was_told() {
+        let at = Moment::after_origin(Duration::from_nanos(1 << 60));
+        let event = Event { by: "one".to_owned(), at, what: What::Recovered { checkpoint: Some(3), events: 7 } };
+        for line in [Line::of(&event), Line::Held(u64::MAX)] {
+            let text = serde_json::to_string(&line).unwrap();
+            assert!(!text.contains('\n'), "{text}");
+            assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line);
+        }
+        let Line::Happened { at_ns, what } = Line::of(&event) else { panic!("an event") };
+        assert_eq!((Line::moment(at_ns), what), (event.at, event.what));
+    }
+}

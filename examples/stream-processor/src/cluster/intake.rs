@@ -228,6 +228,7 @@ mod tests {
             storage: "memory://".to_owned(),
             cluster_id: "test".to_owned(),
             silence: Duration::from_secs(10),
+            presence: ha::PresenceOptions::default(),
         };
         for repeated in [true, false] {
             let backend = Arc::new(Embedded::new(seam.clone()).connect());

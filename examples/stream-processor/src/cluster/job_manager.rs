@@ -10,6 +10,9 @@ use super::{Failure, Member, dispatcher};
 
 /// How long a job manager rests after a failure.
 const REST: Duration = Duration::from_millis(50);
+/// How long a standby may take to know the leader's process, and how often it looks.
+const SETTLING: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Contends for leadership for as long as the job manager lives; returns when its services were closed.
 ///
@@ -48,13 +51,23 @@ async fn lead_once(member: &Member) -> Result<(), Failure> {
     }
 }
 
-/// Tells once that another is seen to lead.
+/// Tells once that another is seen to lead, and that a crash of its process would be noticed.
 async fn stand_by(member: &Member) {
     if let Ok(retriever) = member.services.dispatcher_leader_retriever() {
         let leader = retriever.watch().leader().await;
         if leader.address != member.address {
+            // Without it, it is silence that decides; that is no reason not to stand by.
+            let _ = member.seam.timeout(SETTLING, acquainted(member)).await;
             member.tell(What::StandingBy).await;
         }
     }
     std::future::pending().await
+}
+
+/// Waits until presence, if it is on, has heard the process of a leader: the evidence of its death is that it is heard
+/// no more.
+async fn acquainted(member: &Member) {
+    while member.services.presence_stats().is_some_and(|stats| stats.handshakes == 0) {
+        member.seam.sleep(LOOK_AGAIN).await;
+    }
 }

@@ -154,7 +154,7 @@ impl Master<'_> {
             () = progress.first_event() => {}
             // There was none left, or none as far as the source may read.
             finished = engine.finished() => finished?,
-            () = gate.arrived(held_at) => {}
+            _ = gate.arrived(held_at) => {}
         }
         self.board.change(job, |view| view.state = JobStatus::Running);
         self.member.tell(What::Recovered { checkpoint: restored_id, events: restored_events }).await;

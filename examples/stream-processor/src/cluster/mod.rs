@@ -44,7 +44,7 @@ use ha::backend::{Backend, SessionOptions};
 use ha::job_result::{JobResultStoreOptions, OnClean};
 use ha::seam::Seam;
 use ha::state::StateStorage;
-use ha::{HaServices, ServicesOptions};
+use ha::{HaServices, PresenceOptions, ServicesOptions};
 
 use crate::EngineError;
 use crate::gate::Gate;
@@ -91,6 +91,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// The session's silence.
     pub silence: Duration,
+    /// Whether a crash is acted on at once, on a backend that hears silence alone.
+    pub presence: PresenceOptions,
 }
 
 impl Settings {
@@ -104,6 +106,7 @@ impl Settings {
         let options = ServicesOptions {
             session,
             cluster_id: self.cluster_id.clone(),
+            presence: self.presence,
             // Kept for good: a job that has ended is refused for ever, not only until it is cleaned up after.
             job_results: JobResultStoreOptions { on_clean: OnClean::Keep },
             ..ServicesOptions::default()

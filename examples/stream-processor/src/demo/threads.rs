@@ -1,16 +1,19 @@
 //! Members with threads of their own, as processes would have them.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use ha::embedded::{Embedded, Handle};
-use ha::seam::Seam;
+use ha::seam::{Moment, Seam};
 use ha::{HaServices, HighAvailabilityServices};
 use tokio::runtime::Runtime;
 
+use super::world::World;
 use crate::Fence;
 use crate::cluster::events::Listener;
-use crate::cluster::network::{InProcess, Place};
+use crate::cluster::network::{InProcess, Network, Place};
 use crate::cluster::{Failure, Member, Settings, job_manager, worker};
 use crate::gate::Gate;
 
@@ -18,35 +21,101 @@ use crate::gate::Gate;
 #[derive(Debug)]
 pub(super) struct Machine {
     /// The store that leaders are elected on.
-    pub(super) store: Embedded,
-    pub(super) settings: Settings,
-    pub(super) network: InProcess,
+    store: Embedded,
+    settings: Settings,
+    network: InProcess,
     /// Where job managers put copies of artefacts.
-    pub(super) scratch: PathBuf,
-    pub(super) checkpoint_events: u64,
-    pub(super) gate: Arc<Gate>,
-    pub(super) listener: Listener,
+    scratch: PathBuf,
+    checkpoint_events: u64,
+    gate: Arc<Gate>,
+    listener: Listener,
+    seam: Seam,
+    managers: BTreeMap<String, JobManager>,
+    workers: Vec<Worker>,
 }
 
 impl Machine {
+    /// Starts as many workers, each with a place for one task.
+    pub(super) fn start(
+        settings: Settings,
+        scratch: &Path,
+        checkpoint_events: u64,
+        workers: u32,
+        listener: Listener,
+    ) -> Result<Self, Failure> {
+        let seam = Seam::system();
+        let mut machine = Self {
+            store: Embedded::new(seam.clone()),
+            settings,
+            network: InProcess::default(),
+            scratch: scratch.to_owned(),
+            checkpoint_events,
+            gate: Arc::default(),
+            listener,
+            seam,
+            managers: BTreeMap::new(),
+            workers: Vec::new(),
+        };
+        for number in 0..workers {
+            let worker = Worker::start(number, &machine)?;
+            machine.workers.push(worker);
+        }
+        Ok(machine)
+    }
+
     /// Services of its own for one member, on a backend handle of its own.
-    pub(super) fn services(&self, label: &str, seam: &Seam) -> Result<(HaServices, Arc<Handle>), ha::Error> {
+    fn services(&self, label: &str, seam: &Seam) -> Result<(HaServices, Arc<Handle>), ha::Error> {
         let backend = Arc::new(self.store.connect());
         Ok((self.settings.services(label, Arc::<Handle>::clone(&backend), seam)?, backend))
     }
 }
 
+#[async_trait]
+impl World for Machine {
+    fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+
+    fn start_manager(&mut self, name: &str) -> Result<(), Failure> {
+        let manager = JobManager::start(name, self)?;
+        self.managers.insert(name.to_owned(), manager);
+        Ok(())
+    }
+
+    fn has(&self, manager: &str) -> bool {
+        self.managers.contains_key(manager)
+    }
+
+    fn kill(&mut self, manager: &str) -> Option<Moment> {
+        let manager = self.managers.remove(manager)?;
+        let at = self.seam.now();
+        manager.kill();
+        Some(at)
+    }
+
+    async fn client(&self) -> Result<(HaServices, Arc<dyn Network>), Failure> {
+        let (services, _) = self.services("client", &self.seam)?;
+        Ok((services, Arc::new(self.network.clone())))
+    }
+
+    async fn end(&mut self) -> Option<String> {
+        self.managers.clear();
+        self.workers.clear();
+        // What they have stored goes with the store.
+        None
+    }
+}
+
 /// A job manager. Dropping it ends its threads.
 #[derive(Debug)]
-pub(super) struct JobManager {
-    name: String,
+struct JobManager {
     runtime: Option<Runtime>,
     backend: Arc<Handle>,
 }
 
 impl JobManager {
     /// Starts a job manager, which contends from now on.
-    pub(super) fn start(name: &str, machine: &Machine) -> Result<Self, Failure> {
+    fn start(name: &str, machine: &Machine) -> Result<Self, Failure> {
         let runtime = runtime(name, 2)?;
         let seam = Seam::system();
         let (services, backend) = machine.services(name, &seam)?;
@@ -64,17 +133,12 @@ impl JobManager {
             seam,
         };
         runtime.spawn(job_manager::contend(member));
-        Ok(Self { name: name.to_owned(), runtime: Some(runtime), backend })
-    }
-
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+        Ok(Self { runtime: Some(runtime), backend })
     }
 
     /// Ends it where it stands, as SIGKILL would: nothing is resigned, flushed or told. What of it
     /// has not reached the store never will.
-    pub(super) fn kill(mut self) {
+    fn kill(mut self) {
         self.backend.crash();
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -92,13 +156,13 @@ impl Drop for JobManager {
 
 /// A worker with a thread of its own for one task. Dropping it ends them.
 #[derive(Debug)]
-pub(super) struct Worker {
+struct Worker {
     runtime: Option<Runtime>,
 }
 
 impl Worker {
     /// Starts a worker of that number, which serves one leader after the other.
-    pub(super) fn start(number: u32, machine: &Machine) -> Result<Self, Failure> {
+    fn start(number: u32, machine: &Machine) -> Result<Self, Failure> {
         let name = format!("worker-{number}");
         let runtime = runtime(&name, 1)?;
         let seam = Seam::system();

@@ -2,34 +2,72 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ha::Store;
 use ha::seam::Seam;
 
 use super::input::{self, Job};
 use super::scratch::{Scratch, Signals};
 use super::{Failure, Out};
 use crate::cli::DemoArguments;
-use crate::demo::{Demo, Outcome};
-use crate::report::{Report, Timeline};
+use crate::cluster::backends::{Backends, Sharing};
+#[cfg(unix)]
+use crate::demo::agent::{self, Agent};
+use crate::demo::{Demo, Launch, Outcome};
+use crate::report::{Report, Timeline, median};
 use crate::verify::{self, Expected, Verdict};
 
 /// Runs the demo; whether the output was verified.
-pub(super) async fn run(arguments: &DemoArguments, signals: &mut Signals, out: &mut Out<'_>) -> Result<bool, Failure> {
+pub(super) async fn run(
+    arguments: &DemoArguments,
+    backends: &Backends,
+    signals: &mut Signals,
+    out: &mut Out<'_>,
+) -> Result<bool, Failure> {
     // A backend that is not there is told before anything is done.
-    Store::open(&arguments.backend, &Seam::system())?;
-    if arguments.backend != "embedded" {
-        return Err(Failure::Arguments(format!(
-            "the demo runs in one process, on the backend \"embedded\"; with {:?} use the commands, such as job-manager",
-            arguments.backend
-        )));
-    }
+    let sharing = backends.sharing(&arguments.backend)?;
     let scratch = Scratch::new()?;
-    let ended = signals.or(run_in(arguments, scratch.path(), out)).await;
+    let ended = signals.or(run_on(arguments, sharing, backends, scratch.path(), out)).await;
     scratch.remove().await;
     ended
 }
 
-async fn run_in(arguments: &DemoArguments, scratch: &Path, out: &mut Out<'_>) -> Result<bool, Failure> {
+async fn run_on(
+    arguments: &DemoArguments,
+    sharing: Sharing,
+    backends: &Backends,
+    scratch: &Path,
+    out: &mut Out<'_>,
+) -> Result<bool, Failure> {
+    if sharing == Sharing::OneProcess {
+        return run_in(arguments, None, scratch, out).await;
+    }
+    let failed = |e| Failure::Io("this program cannot be found".into(), e);
+    let mut launch = Launch {
+        program: std::env::current_exe().map_err(failed)?,
+        backends: backends.clone(),
+        backend: arguments.backend.clone(),
+        endpoint: arguments.endpoint.clone(),
+        presence: arguments.liveness.presence,
+        files: scratch.to_owned(),
+    };
+    #[cfg(unix)]
+    let _agent = match launch.backend == "consul" && launch.endpoint.is_empty() && !agent::is_configured()? {
+        true => {
+            let started = Agent::start(&Seam::system()).await;
+            let agent = started.map_err(|e| Failure::Io("no agent of Consul could be started".into(), e))?;
+            launch.endpoint = agent.address().to_owned();
+            Some(agent)
+        }
+        false => None,
+    };
+    run_in(arguments, Some(launch), scratch, out).await
+}
+
+async fn run_in(
+    arguments: &DemoArguments,
+    launch: Option<Launch>,
+    scratch: &Path,
+    out: &mut Out<'_>,
+) -> Result<bool, Failure> {
     // Blocks as long as standard input does, which must not keep a signal from being heard.
     let (given, place) = (arguments.clone(), scratch.to_owned());
     let prepared = tokio::task::spawn_blocking(move || prepare(&given, &place)).await;
@@ -42,7 +80,17 @@ async fn run_in(arguments: &DemoArguments, scratch: &Path, out: &mut Out<'_>) ->
         let (now, text) = (Seam::system().now(), format!("with {records} records the leader is killed {kills} times"));
         timeline.note(now, "demo", &text);
     }
-    let demo = Demo { plan: job.plan, artefact: &job.artefact, key: job.key, records, kills, scratch };
+    let demo = Demo {
+        plan: job.plan,
+        artefact: &job.artefact,
+        key: job.key,
+        records,
+        kills,
+        scratch,
+        silence: Duration::from_millis(arguments.liveness.silence_ms),
+        presence: arguments.liveness.presence.options(),
+        launch,
+    };
     let outcome = demo.run(&mut timeline).await;
     timeline.end();
     let outcome = outcome.map_err(Failure::Stuck)?;
@@ -79,9 +127,12 @@ fn report(arguments: &DemoArguments, kills: u32, outcome: &Outcome, expected: &E
         events: expected.cursor.accepted,
         events_per_second: (expected.cursor.accepted as f64 / seconds).round(),
         checkpoints: outcome.checkpoints,
+        kills,
         failovers: failovers.len(),
         failover_ms: failovers.iter().map(|failover| ms(failover.failover)).collect(),
+        failover_ms_median: median(failovers.iter().map(|failover| ms(failover.failover)).collect()),
         recovery_ms: failovers.iter().map(|failover| ms(failover.recovery)).collect(),
+        recovery_ms_median: median(failovers.iter().map(|failover| ms(failover.recovery)).collect()),
         restored_checkpoint_ids: failovers.iter().map(|failover| failover.restored_checkpoint).collect(),
         lost: verdict.lost,
         duplicated: verdict.duplicated + verdict.wrong,

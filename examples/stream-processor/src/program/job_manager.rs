@@ -6,6 +6,7 @@ use ha::seam::{Moment, Seam};
 use ha::{HaServices, HighAvailabilityServices};
 use tokio::sync::mpsc;
 
+use super::directed;
 use super::scratch::{Scratch, Signals};
 use super::worker::worker;
 use super::{Failure, Out, services};
@@ -15,6 +16,7 @@ use crate::cluster::events::Event;
 use crate::cluster::post::Mailboxes;
 use crate::cluster::tcp::Server;
 use crate::cluster::{Member, Settings, job_manager};
+use crate::gate::Gate;
 
 /// Events that wait to be told before the job manager has to wait.
 const EVENTS: usize = 1024;
@@ -42,6 +44,8 @@ async fn serve(
     out: &mut Out<'_>,
 ) -> Result<bool, Failure> {
     let seam = Seam::system();
+    let gate = Arc::<Gate>::default();
+    let directions = arguments.directed.then(|| directed::listen(Arc::clone(&gate)));
     let sharing = backends.sharing(&arguments.cluster.backend)?;
     let (listener, address) = Server::listen(&arguments.listen)
         .await
@@ -50,7 +54,8 @@ async fn serve(
     let settings = Settings {
         storage: storage(arguments, sharing)?,
         cluster_id: arguments.cluster.cluster_id.clone(),
-        silence: Duration::from_millis(arguments.silence_ms),
+        silence: Duration::from_millis(arguments.liveness.silence_ms),
+        presence: arguments.liveness.presence.options(),
     };
     let services = signals
         .or(async { services(&arguments.cluster, backends, &settings, &address, &seam).await })
@@ -68,23 +73,39 @@ async fn serve(
         mailboxes: Mailboxes::default(),
         scratch: scratch.path().to_owned(),
         checkpoint_events: arguments.checkpoint_events,
-        gate: Arc::default(),
+        gate: Arc::clone(&gate),
         listener: listener_of_events,
         seam: seam.clone(),
     };
     let leader = services.cluster_rest_endpoint_leader_retriever()?.watch();
     let server = Server::new(listener, address.clone(), member.mailboxes.clone(), leader, seam.clone());
     let own = worker(&format!("within {address}"), usize::from(slots), &*services, &seam)?;
-    // Nobody reads it: the job manager runs all the same.
-    let _ = writeln!(out, "job manager at {address}");
+    let cluster = async {
+        tokio::select! {
+            biased;
+            () = job_manager::contend(member) => {}
+            () = server.run() => {}
+            () = async { own.run().await; std::future::pending().await } => {}
+        }
+    };
     let ended = signals
         .or(async {
-            tokio::select! {
-                biased;
-                () = job_manager::contend(member) => {}
-                () = server.run() => {}
-                () = tell(events, seam.now()) => {}
-                () = async { own.run().await; std::future::pending().await } => {}
+            match directions {
+                None => {
+                    // Nobody reads it: the job manager runs all the same.
+                    let _ = writeln!(out, "job manager at {address}");
+                    tokio::select! {
+                        biased;
+                        () = cluster => {}
+                        () = tell(events, seam.now()) => {}
+                    }
+                }
+                Some(ended) => tokio::select! {
+                    biased;
+                    () = ended => {}
+                    () = async { gate.moved(0).await; cluster.await } => {}
+                    () = directed::tell(events, &gate, out) => {}
+                },
             }
             Ok(true)
         })

@@ -2,6 +2,7 @@
 
 mod client;
 mod demo;
+mod directed;
 mod input;
 mod job_manager;
 mod scratch;
@@ -11,8 +12,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ha::HaServices;
 use ha::seam::Seam;
+use ha::{HaServices, PresenceOptions};
 
 use crate::EngineError;
 use crate::cli::{Arguments, ClusterArguments, Command};
@@ -125,7 +126,7 @@ fn tell(failure: &Failure) -> u8 {
 async fn run(arguments: &Arguments, backends: &Backends, out: &mut Out<'_>) -> Result<bool, Failure> {
     let mut signals = Signals::new().map_err(|e| Failure::Io("cannot listen for signals".into(), e))?;
     match &arguments.command {
-        None => demo::run(&arguments.demo, &mut signals, out).await,
+        None => demo::run(&arguments.demo, backends, &mut signals, out).await,
         Some(Command::JobManager(arguments)) => job_manager::run(arguments, backends, &mut signals, out).await,
         Some(Command::Worker(arguments)) => worker::run(arguments, backends, &mut signals, out).await,
         Some(Command::Submit(arguments)) => client::submit(arguments, backends, &mut signals, out).await,
@@ -154,6 +155,7 @@ async fn observer(
         storage: "memory://".to_owned(),
         cluster_id: cluster.cluster_id.clone(),
         silence: std::time::Duration::from_secs(10),
+        presence: PresenceOptions::Off,
     };
     services(cluster, backends, &settings, label, seam).await
 }

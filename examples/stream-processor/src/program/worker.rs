@@ -4,6 +4,7 @@ use ha::HighAvailabilityServices;
 use ha::seam::Seam;
 use tokio::runtime::Handle;
 
+use super::directed;
 use super::scratch::Signals;
 use super::{Failure, Out, observer};
 use crate::Fence;
@@ -23,14 +24,27 @@ pub(super) async fn run(
     let seam = Seam::system();
     signals
         .or(async {
+            let directions = arguments.directed.then(|| directed::listen(Arc::default()));
             let services = observer(&arguments.cluster, backends, &arguments.name, &seam).await?;
             let worker = worker(&arguments.name, usize::from(arguments.slots), &services, &seam)?;
             // Nobody reads it: the worker runs all the same.
             let _ = writeln!(out, "worker {} with {} slots", arguments.name, arguments.slots);
-            worker.run().await;
+            tokio::select! {
+                biased;
+                () = ended(directions) => {}
+                () = worker.run() => {}
+            }
             Ok(true)
         })
         .await
+}
+
+/// Returns when the demo that started this process has ended; never without one.
+async fn ended(directions: Option<impl Future<Output = ()>>) {
+    match directions {
+        Some(directions) => directions.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A worker over TCP that finds its leader by these services.

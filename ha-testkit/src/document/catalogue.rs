@@ -1,6 +1,6 @@
-//! Every id of the catalogue of Flink's tests and of the cases beyond them, and where it stands.
+//! Every id of the catalogue of Flink's tests, and where it stands.
 
-use super::Standing::{self, Covered, Differs, Except, Instead, Needs, Own, Partly};
+use super::Standing::{self, Covered, Except, Instead, Own};
 
 /// Ids with one prefix, from one number to another, that stand alike.
 pub(super) struct Row {
@@ -11,12 +11,8 @@ pub(super) struct Row {
     pub(super) standing: Standing,
 }
 
-const fn row(prefix: &'static str, from: u32, to: u32, what: &'static str, standing: Standing) -> Row {
+pub(super) const fn row(prefix: &'static str, from: u32, to: u32, what: &'static str, standing: Standing) -> Row {
     Row { prefix, from, to, what, standing }
-}
-
-const fn x(number: u32, what: &'static str, standing: Standing) -> Row {
-    row("X", number, number, what, standing)
 }
 
 pub(super) const CATALOGUE: &[Row] = &[
@@ -350,141 +346,4 @@ pub(super) const CATALOGUE: &[Row] = &[
         ),
     ),
     row("BL", 2, 6, "blobs", Own),
-    x(
-        1,
-        "a frozen leader writes nothing after take-over",
-        Partly(
-            &[
-                "X-01",
-                "B-24",
-                "B-43",
-                "B-48",
-                "ha-testkit/tests/deposed_processes.rs::\
-                 a_stopped_leader_changes_nothing_of_any_kind_once_its_successor_has_begun",
-                "ha-testkit/tests/processes.rs::\
-                 a_leader_that_was_stopped_past_its_silence_writes_nothing_and_steps_down",
-            ],
-            "the same processes on a store that is no test's own: filesystem, Consul",
-        ),
-    ),
-    x(2, "frozen between check and write", Covered(&["X-02", "B-24", "B-25"])),
-    x(3, "a packet sent before the loss, delivered after", Covered(&["X-03", "U-14", "U-16", "U-22"])),
-    x(4, "terms strictly increase", Covered(&["X-04", "B-23", "B-26", "B-27", "B-28", "B-29", "B-30"])),
-    x(
-        5,
-        "never two leaders at once",
-        Partly(
-            &[
-                "X-05",
-                "X-06",
-                "B-32",
-                "B-45",
-                "B-48",
-                "ha-testkit/tests/contending_processes.rs::\
-                 no_two_processes_ever_believe_at_one_instant_that_they_lead",
-            ],
-            "the same processes on a store that is no test's own: filesystem, Consul",
-        ),
-    ),
-    x(
-        6,
-        "local watchdog before the store gives up",
-        Partly(&["X-06", "B-48", "B-49", "B-51", "B-52"], "a client library that hangs: Consul"),
-    ),
-    x(
-        7,
-        "wall clock jumps, suspend",
-        Differs("no decision reads the wall clock: the seam offers it for records alone, and clippy bans the rest"),
-    ),
-    x(8, "a revoke callback that blocks", Own),
-    x(9, "grant and revoke faster than callbacks", Own),
-    x(10, "a contender panics", Own),
-    x(11, "partitions", Partly(&["B-52", "B-56"], "one-way and flapping cuts, by a proxy: Consul")),
-    x(
-        12,
-        "restart, failover, restore, wipe of the store",
-        Partly(
-            &["B-29", "B-60"],
-            "restarts and restored snapshots: filesystem, Consul; leader change and lost quorum: Consul",
-        ),
-    ),
-    x(
-        13,
-        "answer lost after commit",
-        Covered(&["X-13", "U-02", "U-03", "U-04", "U-05", "U-06", "U-07", "U-08", "U-25"]),
-    ),
-    x(14, "the same with retries", Covered(&["X-13", "X-26", "B-06", "U-11", "U-13", "U-26"])),
-    x(15, "stale read", Partly(&["B-09", "B-81"], "of a server that does not lead any more: Consul")),
-    x(
-        16,
-        "watches",
-        Partly(
-            &["X-16", "B-69", "B-70", "B-71", "B-72", "B-73", "B-78"],
-            "a silently dead connection, an index that goes back: Consul",
-        ),
-    ),
-    x(17, "rate limit, slow store", Needs("rate limits, slow answers to all but renewals: Consul")),
-    x(18, "expired and missing rights", Partly(&["LD-08", "LE-28", "LR-13"], "tokens that end mid-lease: Consul")),
-    x(
-        19,
-        "session invalid, deleted, flapping",
-        Partly(&["B-53", "B-54", "B-55", "B-56"], "health checks that flap: Consul"),
-    ),
-    x(20, "a hundred contenders", Own),
-    x(21, "too large", Covered(&["X-21", "B-16", "B-17", "B-18", "B-19"])),
-    x(
-        22,
-        "full disk and broken disk",
-        Partly(
-            &[
-                "X-22",
-                "X-34",
-                "ha-core/tests/full_disk.rs::a_full_disk_is_an_error_that_loses_nothing_and_passes_when_there_is_room",
-                "ha-core/tests/full_disk.rs::a_read_only_disk_is_an_error_and_what_is_there_can_be_read",
-            ],
-            "the disk of the backend itself: filesystem",
-        ),
-    ),
-    x(23, "crash after every system call", Needs("kills and lost pages at every step: filesystem")),
-    x(24, "network file systems", Needs("two mounts of one export: filesystem on NFS")),
-    x(25, "names and prefixes", Covered(&["X-25", "B-61", "B-64", "B-65"])),
-    x(26, "counter under leader changes", Own),
-    x(27, "checkpoint added while leadership goes", Own),
-    x(
-        28,
-        "recovery of 10,000 pointers",
-        Partly(&["X-28"], "bounds of time and memory, by the benchmarks: filesystem, Consul"),
-    ),
-    x(29, "corrupt and newer records", Covered(&["X-29", "EP-21", "CP-12", "B-63"])),
-    x(30, "orphans", Own),
-    x(31, "two instances with one name", Covered(&["X-31", "B-58"])),
-    x(32, "delete and re-create with an old version", Covered(&["X-32", "B-08", "B-11", "U-14"])),
-    x(33, "job results under concurrency and crashes", Covered(&["X-33", "JR-12", "JR-17"])),
-    x(
-        34,
-        "blobs under concurrency, half-uploaded, large",
-        Covered(&["X-34", "BL-03", "ha-testkit/tests/large_blob.rs::a_blob_of_one_gib_is_written_and_read_in_pieces"]),
-    ),
-    x(
-        35,
-        "close, drop and cancellation at any point",
-        Covered(&[
-            "X-35",
-            "X-41",
-            "B-75",
-            "B-76",
-            "B-77",
-            "B-78",
-            "U-16",
-            "ha-core/tests/election_under_attack.rs::a_leadership_kept_beyond_its_runtime_does_not_keep_the_latch_from_others",
-            "ha-core/tests/election_under_attack.rs::an_elector_whose_runtime_is_gone_contends_again_on_the_next_one",
-        ]),
-    ),
-    x(36, "interrupted clean-up", Own),
-    x(37, "version skew", Own),
-    x(38, "one event per transition", Partly(&["X-38"], "latency of renewals, which are sent over a network: Consul")),
-    x(39, "soak", Partly(&["X-39"], "a day of it, and what the server itself holds: Consul")),
-    x(40, "retrieval never goes back", Own),
-    x(41, "calls dropped on their way", Own),
-    x(42, "a state storage that hangs", Own),
 ];

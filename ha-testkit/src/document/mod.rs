@@ -1,5 +1,6 @@
 //! What is claimed, where it is proved, and what is not: `docs/conformance.md`, from the registry.
 
+mod beyond;
 mod bugs;
 mod catalogue;
 mod lines;
@@ -8,6 +9,7 @@ mod places;
 use std::fmt::Write as _;
 
 use crate::registry::{Case, Level, cases};
+use beyond::BEYOND;
 use bugs::{BUGS, Bug};
 use catalogue::{CATALOGUE, Row};
 use lines::LINES;
@@ -84,7 +86,7 @@ pub fn document() -> String {
         }
     }
     text.push_str(CATALOGUE_HEAD);
-    CATALOGUE.iter().for_each(|row| rows(&mut text, row));
+    CATALOGUE.iter().chain(BEYOND).for_each(|row| rows(&mut text, row));
     text.push_str(LINES_HEAD);
     for (tests, about, standing) in LINES {
         let _ = writeln!(text, "| {tests} | {about} | {} |", standing.text(""));
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn the_catalogue_has_every_id_once_and_names_what_exists() {
         let mut seen = BTreeSet::new();
-        for row in CATALOGUE {
+        for row in CATALOGUE.iter().chain(BEYOND) {
             for number in row.from..=row.to {
                 let id = format!("{}-{number:02}", row.prefix);
                 assert!(seen.insert((row.prefix, number)), "{id} stands twice");

@@ -1,0 +1,224 @@
+//! The cases that no test of Flink covers, and where each stands.
+
+use super::Standing::{self, Covered, Differs, Needs, Own, Partly};
+use super::catalogue::{Row, row};
+
+const fn x(number: u32, what: &'static str, standing: Standing) -> Row {
+    row("X", number, number, what, standing)
+}
+
+pub(super) const BEYOND: &[Row] = &[
+    x(
+        1,
+        "a frozen leader writes nothing after take-over",
+        Partly(
+            &[
+                "X-01",
+                "B-24",
+                "B-43",
+                "B-48",
+                "ha-testkit/tests/deposed_processes.rs::\
+                 a_stopped_leader_changes_nothing_of_any_kind_once_its_successor_has_begun",
+                "ha-testkit/tests/processes.rs::\
+                 a_leader_that_was_stopped_past_its_silence_writes_nothing_and_steps_down",
+                "ha-consul/tests/faults/fencing.rs::a_leader_that_was_stopped_past_everything_writes_nothing_and_steps_down",
+            ],
+            "the same processes on a shared directory: filesystem",
+        ),
+    ),
+    x(2, "frozen between check and write", Covered(&["X-02", "B-24", "B-25"])),
+    x(
+        3,
+        "a packet sent before the loss, delivered after",
+        Covered(&[
+            "X-03",
+            "U-14",
+            "U-16",
+            "U-22",
+            "ha-consul/tests/faults/fencing.rs::a_write_of_a_deposed_leader_that_arrives_late_is_refused",
+        ]),
+    ),
+    x(4, "terms strictly increase", Covered(&["X-04", "B-23", "B-26", "B-27", "B-28", "B-29", "B-30"])),
+    x(
+        5,
+        "never two leaders at once",
+        Partly(
+            &[
+                "X-05",
+                "X-06",
+                "B-32",
+                "B-45",
+                "B-48",
+                "ha-testkit/tests/contending_processes.rs::\
+                 no_two_processes_ever_believe_at_one_instant_that_they_lead",
+            ],
+            "the same processes on a store that is no test's own: filesystem, Consul",
+        ),
+    ),
+    x(
+        6,
+        "local watchdog before the store gives up",
+        Covered(&[
+            "X-06",
+            "B-48",
+            "B-49",
+            "B-51",
+            "B-52",
+            "ha-consul/tests/faults/fencing.rs::a_leader_whose_connections_stall_is_followed_and_comes_back",
+            "ha-consul/tests/starved.rs::a_blocked_runtime_takes_nothing_from_renewals_not_even_a_new_connection",
+        ]),
+    ),
+    x(
+        7,
+        "wall clock jumps, suspend",
+        Differs("no decision reads the wall clock: the seam offers it for records alone, and clippy bans the rest"),
+    ),
+    x(8, "a revoke callback that blocks", Own),
+    x(9, "grant and revoke faster than callbacks", Own),
+    x(10, "a contender panics", Own),
+    x(
+        11,
+        "partitions",
+        Partly(
+            &[
+                "B-52",
+                "B-56",
+                "ha-consul/tests/faults/fencing.rs::a_leader_whose_connections_are_cut_is_followed_and_comes_back",
+                "ha-consul/tests/faults/fencing.rs::a_leader_that_is_heard_and_hears_nothing_steps_down",
+                "ha-consul/tests/faults/fencing.rs::a_leader_whose_connections_are_half_open_goes_on_or_is_followed",
+                "ha-consul/tests/faults/servers.rs::a_leader_whose_agent_is_cut_off_from_its_server_steps_down_and_resumes",
+            ],
+            "cuts that flap: Consul",
+        ),
+    ),
+    x(
+        12,
+        "restart, failover, restore, wipe of the store",
+        Partly(
+            &[
+                "B-29",
+                "B-60",
+                "ha-consul/tests/faults/cluster.rs::all_servers_killed_and_restarted_lose_nothing",
+                "ha-consul/tests/faults/cluster.rs::the_servers_leader_killed_under_load_loses_nothing",
+                "ha-consul/tests/faults/cluster.rs::a_quorum_lost_for_a_while_stops_the_leader_and_the_service_resumes_by_itself",
+                "ha-consul/tests/faults/operators.rs::no_epoch_comes_twice_over_a_restored_snapshot_and_the_service_goes_on",
+                "ha-consul/tests/faults/operators.rs::no_epoch_comes_twice_where_all_data_were_lost_and_somebody_lives_who_saw_it",
+            ],
+            "restarts and restored copies of a shared directory: filesystem",
+        ),
+    ),
+    x(
+        13,
+        "answer lost after commit",
+        Covered(&["X-13", "U-02", "U-03", "U-04", "U-05", "U-06", "U-07", "U-08", "U-25"]),
+    ),
+    x(14, "the same with retries", Covered(&["X-13", "X-26", "B-06", "U-11", "U-13", "U-26"])),
+    x(15, "stale read", Partly(&["B-09", "B-81"], "of a server that does not lead any more: Consul")),
+    x(
+        16,
+        "watches",
+        Covered(&[
+            "X-16",
+            "B-69",
+            "B-70",
+            "B-71",
+            "B-72",
+            "B-73",
+            "B-78",
+            "ha-consul/tests/following.rs::a_query_that_is_never_answered_is_given_up",
+            "ha-consul/tests/following.rs::an_index_that_went_back_is_told_and_followed_anew",
+        ]),
+    ),
+    x(
+        17,
+        "rate limit, slow store",
+        Covered(&[
+            "ha-consul/tests/client_answers.rs::every_answer_is_an_error_of_its_own_kind",
+            "ha-consul/tests/faults/answers.rs::every_fault_of_a_renewal_is_got_over",
+            "ha-consul/tests/faults/answers.rs::every_fault_of_following_is_got_over",
+        ]),
+    ),
+    x(
+        18,
+        "expired and missing rights",
+        Covered(&[
+            "LD-08",
+            "LE-28",
+            "LR-13",
+            "ha-consul/tests/faults/token.rs::a_leader_whose_token_is_revoked_steps_down_and_another_leads",
+            "ha-consul/tests/faults/policy.rs::a_latch_that_alone_may_not_be_read_is_denied_and_not_free",
+        ]),
+    ),
+    x(
+        19,
+        "session invalid, deleted, flapping",
+        Covered(&[
+            "B-53",
+            "B-54",
+            "B-55",
+            "B-56",
+            "ha-consul/tests/faults/operators.rs::a_session_that_an_operator_destroys_costs_one_term",
+            "ha-consul/tests/faults/operators.rs::a_check_that_is_set_critical_costs_one_term",
+        ]),
+    ),
+    x(20, "a hundred contenders", Own),
+    x(21, "too large", Covered(&["X-21", "B-16", "B-17", "B-18", "B-19"])),
+    x(
+        22,
+        "full disk and broken disk",
+        Partly(
+            &[
+                "X-22",
+                "X-34",
+                "ha-core/tests/full_disk.rs::a_full_disk_is_an_error_that_loses_nothing_and_passes_when_there_is_room",
+                "ha-core/tests/full_disk.rs::a_read_only_disk_is_an_error_and_what_is_there_can_be_read",
+            ],
+            "the disk of the backend itself: filesystem",
+        ),
+    ),
+    x(23, "crash after every system call", Needs("kills and lost pages at every step: filesystem")),
+    x(24, "network file systems", Needs("two mounts of one export: filesystem on NFS")),
+    x(25, "names and prefixes", Covered(&["X-25", "B-61", "B-64", "B-65"])),
+    x(26, "counter under leader changes", Own),
+    x(27, "checkpoint added while leadership goes", Own),
+    x(28, "recovery of 10,000 pointers", Partly(&["X-28"], "bounds of time and memory, by the benchmarks: filesystem")),
+    x(29, "corrupt and newer records", Covered(&["X-29", "EP-21", "CP-12", "B-63"])),
+    x(30, "orphans", Own),
+    x(31, "two instances with one name", Covered(&["X-31", "B-58"])),
+    x(32, "delete and re-create with an old version", Covered(&["X-32", "B-08", "B-11", "U-14"])),
+    x(33, "job results under concurrency and crashes", Covered(&["X-33", "JR-12", "JR-17"])),
+    x(
+        34,
+        "blobs under concurrency, half-uploaded, large",
+        Covered(&["X-34", "BL-03", "ha-testkit/tests/large_blob.rs::a_blob_of_one_gib_is_written_and_read_in_pieces"]),
+    ),
+    x(
+        35,
+        "close, drop and cancellation at any point",
+        Covered(&[
+            "X-35",
+            "X-41",
+            "B-75",
+            "B-76",
+            "B-77",
+            "B-78",
+            "U-16",
+            "ha-core/tests/election_under_attack.rs::a_leadership_kept_beyond_its_runtime_does_not_keep_the_latch_from_others",
+            "ha-core/tests/election_under_attack.rs::an_elector_whose_runtime_is_gone_contends_again_on_the_next_one",
+        ]),
+    ),
+    x(36, "interrupted clean-up", Own),
+    x(37, "version skew", Own),
+    x(38, "one event per transition", Partly(&["X-38"], "latency of renewals, which are sent over a network: Consul")),
+    x(
+        39,
+        "soak",
+        Partly(
+            &["X-39", "ha-consul/tests/faults/sessions.rs::five_hundred_sessions_opened_and_closed_leave_nothing"],
+            "a day of it: Consul",
+        ),
+    ),
+    x(40, "retrieval never goes back", Own),
+    x(41, "calls dropped on their way", Own),
+    x(42, "a state storage that hangs", Own),
+];

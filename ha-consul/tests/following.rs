@@ -73,6 +73,16 @@ impl World {
         self.seam.timeout(PATIENCE, future).await.unwrap_or_else(|| panic!("waited in vain: {what}"))
     }
 
+    /// A snapshot of the agent from before twenty more writes of the key, and the revision that is in it.
+    async fn saved_before_it_goes_on(&self, key: &Key) -> (Revision, Vec<u8>) {
+        let old = self.put_any(key).await;
+        let snapshot = self.agent.snapshot().await;
+        for _ in 0..20 {
+            self.put_any(key).await;
+        }
+        (old, snapshot)
+    }
+
     async fn list(&self, place: &str) -> Snapshot {
         self.consul.list(&Prefix::new(place).unwrap()).await.unwrap()
     }
@@ -228,11 +238,7 @@ fn an_index_that_went_back_is_told_and_followed_anew() {
         // Fails if the index of before is kept: its waiter is blind until that is reached again.
         let w = World::start().await?;
         let key = Key::new("place/key").unwrap();
-        let old = w.put_any(&key).await;
-        let snapshot = w.agent.snapshot().await;
-        for _ in 0..20 {
-            w.put_any(&key).await;
-        }
+        let (old, snapshot) = w.saved_before_it_goes_on(&key).await;
         let seen = w.list("place").await.mark;
         let parked = w.proxy.treat(parked(), Treatment::SlowAnswer(Duration::ZERO));
         let scope = Scope::Below(Prefix::new("place").unwrap());
@@ -270,11 +276,7 @@ fn who_was_busy_while_a_snapshot_was_restored_is_told_all_the_same() {
         // Fails if only those hear of it who wait at that moment.
         let w = World::start().await?;
         let key = Key::new("place/key").unwrap();
-        let old = w.put_any(&key).await;
-        let snapshot = w.agent.snapshot().await;
-        for _ in 0..20 {
-            w.put_any(&key).await;
-        }
+        let (old, snapshot) = w.saved_before_it_goes_on(&key).await;
         let seen = w.list("place").await.mark;
         let parked = w.proxy.treat(parked(), Treatment::SlowAnswer(Duration::ZERO));
         let _other = w.follow("place");

@@ -12,7 +12,7 @@ use ha::blob::BlobKey;
 use ha::checkpoint::{CheckpointKind, CompletedCheckpoint, DiscardStateOnly, RecoveryClaimMode};
 use ha::embedded::Embedded;
 use ha::job_result::JobResult;
-use ha::plan::{ExecutionPlan as StoredPlan, ExecutionPlanListener};
+use ha::plan::{ExecutionPlan as StoredPlan, ExecutionPlanListener, ExecutionPlanStore};
 use ha::seam::Seam;
 use ha::{HaServices, HighAvailabilityServices, JobId, JobStatus};
 use stream_processor::cluster::client::{Client, GaveUp, Target};
@@ -157,6 +157,13 @@ impl ExecutionPlanListener for Deaf {
     fn on_removed_execution_plan(&self, _: &JobId) {}
 }
 
+/// Stores a plan as the intake does, past everything else that it does.
+async fn store_plan(plans: &dyn ExecutionPlanStore, submission: &Submission) {
+    plans.start(Arc::new(Deaf)).await.unwrap();
+    let plan = serde_json::to_vec(submission).unwrap();
+    plans.put_execution_plan(&StoredPlan::new(submission.job.clone(), plan.into())).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_is_taken_once_whatever_answers_are_lost() {
     let mut world = World::new();
@@ -204,10 +211,7 @@ async fn a_leader_that_is_lost_before_its_clean_up_leaves_no_job_to_run() {
         // The end of a leadership, up to the moment at which it is lost.
         let services = world.services("lost");
         let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
-        let plans = leadership.execution_plan_store();
-        plans.start(Arc::new(Deaf)).await.unwrap();
-        let plan = serde_json::to_vec(&submission).unwrap();
-        plans.put_execution_plan(&StoredPlan::new(submission.job.clone(), plan.into())).await.unwrap();
+        store_plan(&*leadership.execution_plan_store(), &submission).await;
         let result = JobResult::new(submission.job.clone(), JobStatus::Finished);
         leadership.job_result_store().create_dirty_result(&result).await.unwrap();
         services.close().await.unwrap();
@@ -296,10 +300,7 @@ async fn a_job_whose_artefact_is_gone_ends_as_failed() {
     let (submission, _) = world.submission("clicks", 10);
     let services = world.services("lost");
     let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
-    let plans = leadership.execution_plan_store();
-    plans.start(Arc::new(Deaf)).await.unwrap();
-    let plan = serde_json::to_vec(&submission).unwrap();
-    plans.put_execution_plan(&StoredPlan::new(submission.job.clone(), plan.into())).await.unwrap();
+    store_plan(&*leadership.execution_plan_store(), &submission).await;
     services.close().await.unwrap();
     let (_manager, mut events) = world.start("first");
     let view = common::within_deadline("the end", world.client().ended(&submission.job)).await.unwrap();
@@ -316,12 +317,9 @@ async fn a_plan_that_was_stored_without_the_leader_knowing_is_run_when_it_is_han
     world.tasks.spawn(job_manager::contend(member));
     until(&mut events, "the leader", |what| matches!(what, What::Settled { .. })).await;
     let (submission, artefact) = world.submission("clicks", 1_000);
-    let plans = services.execution_plan_store().unwrap();
-    plans.start(Arc::new(Deaf)).await.unwrap();
     let content = ha::state::chunks_of(std::fs::read(&artefact).unwrap().into());
     services.blob_store().unwrap().put(&submission.job, content).await.unwrap();
-    let plan = serde_json::to_vec(&submission).unwrap();
-    plans.put_execution_plan(&StoredPlan::new(submission.job.clone(), plan.into())).await.unwrap();
+    store_plan(&*services.execution_plan_store().unwrap(), &submission).await;
     world.start_workers(3);
     world.client().submit(&submission, &artefact).await.unwrap();
     let view = common::within_deadline("the end", world.client().ended(&submission.job)).await.unwrap();

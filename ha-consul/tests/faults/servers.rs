@@ -77,6 +77,16 @@ fn a_leader_whose_agent_is_cut_off_from_its_server_steps_down_and_resumes() {
 
 #[test]
 fn an_agent_that_leaves_in_order_is_replaced_by_the_next_address() {
+    replaced("leader's agent left", |agent| agent.terminate());
+}
+
+#[test]
+fn an_agent_that_is_killed_is_replaced_by_the_next_address() {
+    replaced("leader's agent killed", Agent::kill);
+}
+
+/// The leader's own agent ends in that way, and the server is its next address.
+fn replaced(what: &str, end: fn(&mut Agent) -> Moment) {
     run(async {
         // Fails if a process sticks to an agent that is gone.
         let _turn = heavy().await;
@@ -84,28 +94,11 @@ fn an_agent_that_leaves_in_order_is_replaced_by_the_next_address() {
         let (server, mut client, place) = with_client(&seam).await?;
         let leader = spawn(&seam, &place.member("leader", &[client.address(), server.address()]));
         writes(&leader, 10).await;
-        let left = client.terminate();
+        let ended = end(&mut client);
         client.exited().await;
-        let lost = told_after(&leader, "lost", left).await;
-        measured("leader's agent left, leader has stepped down", left, lost.at);
-        writes_again(&leader, lost.at, "leader's agent left").await;
-        place.assert_nothing_is_lost(vec![leader], &[server.address()]).await;
-        Ok(())
-    });
-}
-
-#[test]
-fn an_agent_that_is_killed_is_replaced_by_the_next_address() {
-    run(async {
-        let _turn = heavy().await;
-        let seam = Seam::system();
-        let (server, mut client, place) = with_client(&seam).await?;
-        let leader = spawn(&seam, &place.member("leader", &[client.address(), server.address()]));
-        writes(&leader, 10).await;
-        let killed = client.kill();
-        let lost = told_after(&leader, "lost", killed).await;
-        measured("leader's agent killed, leader has stepped down", killed, lost.at);
-        writes_again(&leader, lost.at, "leader's agent killed").await;
+        let lost = told_after(&leader, "lost", ended).await;
+        measured(&format!("{what}, leader has stepped down"), ended, lost.at);
+        writes_again(&leader, lost.at, what).await;
         place.assert_nothing_is_lost(vec![leader], &[server.address()]).await;
         Ok(())
     });

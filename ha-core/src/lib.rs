@@ -13,6 +13,8 @@ pub mod formats;
 mod health;
 pub mod job_result;
 mod job_status;
+#[cfg(feature = "journal")]
+pub mod journal;
 mod names;
 pub mod plan;
 #[cfg(feature = "presence")]

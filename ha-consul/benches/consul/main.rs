@@ -11,7 +11,6 @@ mod leader;
 mod recovery;
 mod rest;
 mod stores;
-mod table;
 
 use std::time::Duration;
 
@@ -19,6 +18,8 @@ use ha_core::seam::Seam;
 use ha_testkit::Missing;
 use ha_testkit::process::role;
 use ha_testkit::servers::consul::{Agent, Options};
+
+pub(crate) use ha_testkit::bench as table;
 
 /// Each part is over long before, also on a busy machine.
 const PART_MAX: Duration = Duration::from_secs(120);

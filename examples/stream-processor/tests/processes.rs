@@ -147,6 +147,16 @@ impl Cluster {
         }
         panic!("waited in vain for {what}: {last:#?}");
     }
+
+    /// Waits until one of them has written that to standard error.
+    async fn until_told(&self, processes: &[&Process], words: &str) {
+        let give_up = self.seam.now() + PATIENCE;
+        let told = || processes.iter().map(|process| process.errors()).collect::<String>();
+        while !told().contains(words) {
+            assert!(self.seam.now() < give_up, "waited in vain for {words:?}: {}", told());
+            self.seam.sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 fn clicks(status: &ClusterStatus) -> Option<&JobView> {
@@ -223,11 +233,12 @@ async fn a_job_survives_its_leader_and_a_worker_exactly_once_and_is_never_run_ag
     let job = JobId::new("clicks").unwrap();
     let results = services.job_result_store().unwrap();
     assert!(results.has_clean_job_result_entry(&job).await.unwrap());
-    let told = managers.iter().map(|(process, _)| process.errors()).collect::<String>();
-    assert!(told.contains("recovered what is stored: 0 jobs to run"), "{told}");
+    // It answers before it has told so.
+    let leaders: Vec<&Process> = managers.iter().map(|(process, _)| process).collect();
+    cluster.until_told(&leaders, "recovered what is stored: 0 jobs to run").await;
     let mut duplicate = cluster.submit("10", &[]);
     assert_eq!(ended(&mut duplicate).await, (1, vec![]));
-    assert!(duplicate.errors().contains("has ended (FINISHED)"), "{}", duplicate.errors());
+    cluster.until_told(&[&duplicate], "has ended (FINISHED)").await;
     services.close().await.unwrap();
 }
 

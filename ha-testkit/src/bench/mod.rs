@@ -14,7 +14,13 @@
 //! assert_eq!(ours.ratio(&bare), 1.5);
 //! ```
 
+#[cfg(unix)]
+pub mod cluster;
+
 use std::time::Duration;
+
+/// What ends a benchmark: whatever goes wrong.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// How long each of many took.
 #[derive(Debug, Default, Clone)]

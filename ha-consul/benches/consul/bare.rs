@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use crate::Result;
+use ha_testkit::bench::Result;
 
 /// Plain HTTP to the agent.
 pub(crate) struct Bare {

@@ -1,58 +1,37 @@
 //! Leadership that passes on in good order, and how those hear of it who follow.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ha_core::HighAvailabilityServices;
-use ha_core::seam::{Moment, Seam};
+use ha_core::seam::{Seam, Task};
+use ha_testkit::bench::Result;
+use ha_testkit::bench::cluster::{Couple, Followers, Member as _, RETRIEVALS, SETTLED, addresses, lead};
 use ha_testkit::proxy::{Matching, Proxy, Treatment};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
-use crate::Result;
 use crate::bare::{Bare, cas, lock, unlock};
 use crate::leader::Member;
 use crate::table::{self, Times};
 
 const HAND_OVERS: usize = 40;
-const RETRIEVALS: usize = 1_000;
 const LEADER_CHANGES: usize = 30;
-/// Until whoever waits has settled.
-const SETTLED: Duration = Duration::from_millis(100);
 
 /// From the call of `resign` to the next leader's acknowledged publication, again and again between two.
 pub(crate) async fn hand_over(agent: &str) -> Result<()> {
     let seam = Seam::system();
     let member = Member::new(agent, "one");
-    let (mut leader, mut standby) =
-        ((member.services().await?, member.clone()), (member.services().await?, member.other("two")));
-    let mut leadership = leader.1.lead(&leader.0).await?;
+    let mut couple = Couple::new(&member).await?;
     let plain = BareLatch::new(agent, &member).await?;
     let (mut ours, mut bare) = (Times::new(), Times::new());
     for _ in 0..HAND_OVERS {
-        let handing = async {
-            seam.sleep(SETTLED).await;
-            let began = seam.now();
-            leadership.resign().await.map(|()| began)
-        };
-        let taking = async {
-            let taken = standby.1.lead(&standby.0).await;
-            (taken, seam.now())
-        };
-        let (began, (taken, ended)) = futures_util::future::join(handing, taking).await;
-        leadership = taken?;
-        ours.add(ended.since(began?));
-        std::mem::swap(&mut leader, &mut standby);
+        ours.add(couple.hand_over(&seam).await?);
         bare.add(plain.hand_over(&seam).await?);
     }
     table::head(&format!("{HAND_OVERS} hand-overs in good order, from `resign` to the next publication"));
     table::line("hand-over (goal 20 ms)", &ours, &bare);
-    leadership.resign().await?;
-    leader.0.close().await?;
-    standby.0.close().await?;
-    Ok(())
+    couple.close().await
 }
 
 /// A latch without us: who holds it unlocks it; the other waits in a query, locks, and writes its address.
@@ -102,39 +81,25 @@ pub(crate) async fn leader_change(agent: &str) -> Result<()> {
     let seam = Seam::system();
     let member = Member::new(agent, "leader");
     let leading = member.services().await?;
-    let leadership = member.lead(&leading).await?;
+    let leadership = lead(&member, &leading).await?;
     let proxy = Proxy::to(agent, seam.clone()).await;
     let queries = proxy.treat(Matching::path("index="), Treatment::SlowAnswer(Duration::ZERO));
     let services = member.other("follower").through(proxy.address()).services().await?;
-    let retriever = services.dispatcher_leader_retriever()?;
-    let (told, mut heard) = mpsc::channel(RETRIEVALS);
-    let mut tasks = JoinSet::new();
-    for _ in 0..RETRIEVALS {
-        let (mut watch, told, seam) = (retriever.watch(), told.clone(), seam.clone());
-        tasks.spawn(async move {
-            loop {
-                let view = watch.changed().await;
-                let address = view.leader().map(|leader| leader.address.clone()).unwrap_or_default();
-                if told.send((address, seam.now())).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
+    let mut followers = Followers::new(&seam, addresses(&services)?);
+    let [mut first, mut spread, mut bare_first, mut bare_spread] = [const { Times::new() }; 4];
     // A watch that was made later than the first read shows the leader without a change: so all wait for another.
     leadership.publish(&host(0)).await?;
-    all(&mut heard, &host(0)).await?;
-    let mut plain = BareFollowers::new(agent, &member, &seam, &mut tasks).await?;
+    followers.all(&host(0), seam.now(), &mut Times::new(), &mut Times::new()).await?;
+    let (plain, mut plain_followers) = BareAddress::new(agent, &member, &seam).await?;
     seam.sleep(SETTLED).await;
     let queries_before = queries.count();
-    let [mut first, mut spread, mut bare_first, mut bare_spread] = [const { Times::new() }; 4];
     for change in 1..=LEADER_CHANGES {
         let began = seam.now();
         leadership.publish(&host(change)).await?;
-        add(began, &all(&mut heard, &host(change)).await?, &mut first, &mut spread);
+        followers.all(&host(change), began, &mut first, &mut spread).await?;
         let began = seam.now();
         let index = plain.publish(change).await?;
-        add(began, &all(&mut plain.heard, &index).await?, &mut bare_first, &mut bare_spread);
+        plain_followers.all(&index, began, &mut bare_first, &mut bare_spread).await?;
     }
     // The last change was answered before it was told; the query that follows may be on its way.
     seam.sleep(SETTLED).await;
@@ -146,48 +111,44 @@ pub(crate) async fn leader_change(agent: &str) -> Result<()> {
         "waiting queries of that process: {queries_before} before, {asked} more in {LEADER_CHANGES} changes: \
          each change answers one, and one takes its place"
     );
-    drop(tasks);
+    drop(followers);
     leadership.resign().await?;
     services.close().await?;
     leading.close().await?;
     Ok(())
 }
 
-/// One query for a key, and one watch channel for all who want to know.
-struct BareFollowers {
-    bare: Arc<Bare>,
+/// A key that is followed by one query, and one watch channel for all who want to know.
+struct BareAddress {
+    bare: Bare,
     key: String,
-    heard: mpsc::Receiver<(u64, Moment)>,
+    _following: Task,
 }
 
-impl BareFollowers {
-    async fn new(agent: &str, member: &Member, seam: &Seam, tasks: &mut JoinSet<()>) -> Result<Self> {
-        let (bare, key) = (Arc::new(Bare::new(agent)?), format!("{}-bare/address", member.root));
+impl BareAddress {
+    async fn new(agent: &str, member: &Member, seam: &Seam) -> Result<(Self, Followers<u64>)> {
+        let (bare, key) = (Bare::new(agent)?, format!("{}-bare/address", member.root));
         let mut index = bare.transact(&[cas(&key, 0, &json!(""), 0)]).await?;
         let (sender, receiver) = watch::channel(0);
-        let (told, heard) = mpsc::channel(RETRIEVALS);
-        let (following, followed) = (Bare::new(agent)?, key.clone());
-        tasks.spawn(async move {
+        let (follower, followed) = (Bare::new(agent)?, key.clone());
+        let following = seam.spawn(async move {
             loop {
                 let path = format!("kv/{followed}?index={index}&wait=30s");
-                let Ok(answer) = following.ask(Method::GET, &path, Vec::new()).await else { return };
+                let Ok(answer) = follower.ask(Method::GET, &path, Vec::new()).await else { return };
                 let pairs: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 index = pairs[0]["ModifyIndex"].as_u64().unwrap_or(index);
                 sender.send_if_modified(|known| std::mem::replace(known, index) != index);
             }
         });
-        for _ in 0..RETRIEVALS {
-            let (mut receiver, told, seam) = (receiver.clone(), told.clone(), seam.clone());
-            tasks.spawn(async move {
-                while receiver.changed().await.is_ok() {
-                    let index = *receiver.borrow_and_update();
-                    if told.send((index, seam.now())).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        Ok(Self { bare, key, heard })
+        let followers = Followers::new(seam, || {
+            let next = async |mut receiver: watch::Receiver<u64>| {
+                receiver.changed().await.ok()?;
+                let index = *receiver.borrow_and_update();
+                Some((index, receiver))
+            };
+            futures_util::stream::unfold(receiver.clone(), next)
+        });
+        Ok((Self { bare, key, _following: following }, followers))
     }
 
     async fn publish(&self, number: usize) -> Result<u64> {
@@ -198,22 +159,4 @@ impl BareFollowers {
 
 fn host(number: usize) -> String {
     format!("host:{number}")
-}
-
-/// When each of them was told that.
-async fn all<T: PartialEq>(heard: &mut mpsc::Receiver<(T, Moment)>, what: &T) -> Result<Vec<Moment>> {
-    let mut moments = Vec::with_capacity(RETRIEVALS);
-    while moments.len() < RETRIEVALS {
-        let (told, at) = heard.recv().await.ok_or("nobody listens any more")?;
-        if told == *what {
-            moments.push(at);
-        }
-    }
-    Ok(moments)
-}
-
-fn add(began: Moment, heard: &[Moment], first: &mut Times, spread: &mut Times) {
-    let (Some(earliest), Some(latest)) = (heard.iter().min(), heard.iter().max()) else { return };
-    first.add(earliest.since(began));
-    spread.add(latest.since(*earliest));
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use ha_consul::{Consul, ConsulSettings};
 use ha_core::backend::SessionOptions;
-use ha_core::election::Leadership;
 use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
-use ha_core::{Error, HaServices, HighAvailabilityServices, PresenceOptions, ServicesOptions};
+use ha_core::{Error, HaServices, PresenceOptions, ServicesOptions};
+use ha_testkit::async_trait;
+use ha_testkit::bench::cluster;
 use serde::{Deserialize, Serialize};
 
 /// Who takes part, and where. Default settings but for what stands here.
@@ -27,11 +28,6 @@ impl Member {
         Self { label: label.into(), agent: agent.into(), root, storage: "memory://".into(), presence: true }
     }
 
-    /// Another one of the same cluster.
-    pub(crate) fn other(&self, label: &str) -> Self {
-        Self { label: label.into(), ..self.clone() }
-    }
-
     pub(crate) fn through(&self, agent: &str) -> Self {
         Self { agent: agent.into(), ..self.clone() }
     }
@@ -44,8 +40,19 @@ impl Member {
     pub(crate) fn latch(&self) -> String {
         format!("{}/leader/latch/.lock", self.place())
     }
+}
 
-    pub(crate) async fn services(&self) -> Result<HaServices, Error> {
+#[async_trait]
+impl cluster::Member for Member {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn other(&self, label: &str) -> Self {
+        Self { label: label.into(), ..self.clone() }
+    }
+
+    async fn services(&self) -> Result<HaServices, Error> {
         let seam = Seam::system();
         let consul = Consul::connect(ConsulSettings::at(&self.agent), seam.clone()).await?;
         let storage = StateStorage::open(&self.storage, seam.clone())?;
@@ -56,12 +63,5 @@ impl Member {
             ..ServicesOptions::default()
         };
         HaServices::new(Arc::new(consul), storage, &options, seam)
-    }
-
-    /// Waits for the leadership, and publishes.
-    pub(crate) async fn lead(&self, services: &HaServices) -> Result<Leadership, Error> {
-        let leadership = services.dispatcher_leader_election()?.campaign().await?;
-        leadership.publish(&self.label).await?;
-        Ok(leadership)
     }
 }

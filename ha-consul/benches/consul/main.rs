@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use ha_core::seam::Seam;
 use ha_testkit::Missing;
+use ha_testkit::bench::{Result, cluster};
 use ha_testkit::process::role;
 use ha_testkit::servers::consul::{Agent, Options};
 
@@ -24,12 +25,8 @@ pub(crate) use ha_testkit::bench as table;
 /// Each part is over long before, also on a busy machine.
 const PART_MAX: Duration = Duration::from_secs(120);
 
-/// Whatever goes wrong ends the benchmark.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
 fn main() -> Result<()> {
-    role("leader", deaths::lead);
-    role("bare", deaths::listen);
+    cluster::roles::<leader::Member>();
     role("recovering", recovery::recover);
     ha_testkit::run::block_on(async {
         match Agent::start(Seam::system(), Options::developer()).await {

@@ -10,11 +10,12 @@ use ha_core::record::{self, Body, Record};
 use ha_core::seam::Seam;
 use ha_core::state::StateHandle;
 use ha_core::{HighAvailabilityServices, JobId};
+use ha_testkit::bench::Result;
+use ha_testkit::bench::cluster::{Member as _, lead};
 use ha_testkit::process::{Process, Stage};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::bare::{Bare, cas};
 use crate::leader::Member;
 use crate::stores::Deaf;
@@ -92,7 +93,7 @@ pub(crate) async fn measure(agent: &str) -> Result<()> {
     let (seam, bare) = (Seam::system(), Bare::new(agent)?);
     let member = Member::new(agent, "recovering");
     let services = member.services().await?;
-    let leadership = member.lead(&services).await?;
+    let leadership = lead(&member, &services).await?;
     let store = leadership.execution_plan_store();
     store.start(std::sync::Arc::new(Deaf)).await?;
     store.put_execution_plan(&ExecutionPlan::new(JobId::new("job-00000")?, Bytes::from_static(b"plan"))).await?;

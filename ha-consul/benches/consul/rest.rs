@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use ha_core::HighAvailabilityServices;
 use ha_core::seam::Seam;
+use ha_testkit::bench::Result;
+use ha_testkit::bench::cluster::{Member as _, lead};
 use ha_testkit::proxy::{Matching, Proxy, Rule, Treatment};
 
-use crate::Result;
 use crate::leader::Member;
 
 /// Longer than a query waits, so that one of its renewals is counted.
@@ -34,10 +35,10 @@ pub(crate) async fn watch(agent: &str) -> Result<Counted> {
     let proxies = [Proxy::to(agent, seam.clone()).await, Proxy::to(agent, seam.clone()).await];
     let member = Member::new(agent, "leader").through(proxies[0].address());
     let leading = member.services().await?;
-    let leadership = member.lead(&leading).await?;
+    let leadership = lead(&member, &leading).await?;
     let standby = member.other("standby").through(proxies[1].address());
     let waiting = standby.services().await?;
-    let campaign = standby.lead(&waiting);
+    let campaign = lead(&standby, &waiting);
     let counting = async {
         seam.sleep(SETTLED).await;
         let rules = proxies.each_ref().map(count);

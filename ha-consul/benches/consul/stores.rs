@@ -9,9 +9,10 @@ use ha_core::election::Leadership;
 use ha_core::plan::{ExecutionPlan, ExecutionPlanListener};
 use ha_core::seam::Seam;
 use ha_core::{HighAvailabilityServices, JobId};
+use ha_testkit::bench::Result;
+use ha_testkit::bench::cluster::{Member as _, lead};
 use serde_json::Value;
 
-use crate::Result;
 use crate::bare::{Bare, cas, delete_cas};
 use crate::leader::Member;
 use crate::table::{self, Times};
@@ -54,7 +55,7 @@ pub(crate) async fn measure(agent: &str) -> Result<()> {
     for storage in ["memory://", storage.as_str()] {
         let member = Member { storage: storage.into(), ..Member::new(agent, "writer") };
         let services = member.services().await?;
-        let leadership = member.lead(&services).await?;
+        let leadership = lead(&member, &services).await?;
         let bare = Bare::new(agent)?;
         let guard = bare.guard(&member.latch()).await?;
         let leader = Leader { seam: Seam::system(), place: member.place(), leadership, bare, guard };

@@ -10,5 +10,7 @@ pub use ha_consul as consul;
 pub use ha_core::*;
 #[cfg(feature = "embedded")]
 pub use ha_embedded as embedded;
+#[cfg(feature = "filesystem")]
+pub use ha_filesystem as filesystem;
 pub use registry::registry;
 pub use store::Store;

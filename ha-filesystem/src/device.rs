@@ -85,8 +85,11 @@ impl FilesystemDevice {
         let shared = Arc::new(once("ha-fs-open", move || open::open(disk, mount, seam)).await?);
         let front = Arc::new(Worker::start("ha-fs", Front::new(Arc::clone(&shared)))?);
         let bulk = Worker::start("ha-fs-bulk", Bulk { shared: Arc::clone(&shared) })?;
+        let witness = match settings.ignore_locks {
+            true => None,
+            false => LockWitness::new(Arc::clone(&shared), Arc::clone(&front)),
+        };
         let follow = Follow::new(Arc::clone(&shared), Arc::clone(&front), settings);
-        let witness = LockWitness::new(Arc::clone(&shared), Arc::clone(&front));
         let witness = witness.map(|witness| Arc::new(witness) as Arc<dyn Witness>);
         Ok(Self { shared, front, bulk, follow, witness })
     }

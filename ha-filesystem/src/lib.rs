@@ -19,6 +19,7 @@
 //! Layout, file systems, operation, failures: `docs/filesystem.md`.
 
 mod bulk;
+mod connector;
 mod device;
 #[doc(hidden)]
 pub mod disk;
@@ -39,6 +40,7 @@ mod waiters;
 mod witness;
 mod worker;
 
+pub use connector::{FilesystemConnector, connect};
 pub use device::FilesystemDevice;
 pub use mounts::{Mount, Reach};
 pub use settings::FilesystemSettings;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ha_core::{Error, ErrorKind};
+use ha_core::{BackendSettings, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// Where the journal lies and how it is followed. Plain data; [`FilesystemSettings::validate`] says what does not fit.
@@ -21,6 +21,9 @@ pub struct FilesystemSettings {
     /// How often a handle that waits for an entry looks for it, in milliseconds, from 1 to 60,000. Default: 50 where
     /// other machines may write, which no notification tells of; else 1,000, as a net below the notifications.
     pub poll_ms: Option<u64>,
+    /// Takes no free lock for evidence of death, and holds none: a crashed leader is then replaced after its silence,
+    /// or by [presence](ha_core::PresenceOptions). For file systems whose locks are not to be trusted.
+    pub ignore_locks: bool,
 }
 
 impl FilesystemSettings {
@@ -47,6 +50,28 @@ impl FilesystemSettings {
         }
     }
 
+    /// The same with what named settings say: `directory`, `poll-ms`, `ignore-locks` (`true` or `false`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`]: names a setting that there is not, or whose value does not fit.
+    pub fn with_named(mut self, settings: &BackendSettings) -> Result<Self, Error> {
+        settings.only(&["directory", "poll-ms", "ignore-locks"])?;
+        let invalid = |name: &str, why: &str| {
+            Error::new(ErrorKind::Invalid, "filesystem settings").at(format!("{name:?}")).because(why)
+        };
+        if let Some(directory) = settings.get("directory") {
+            self.directory = directory.into();
+        }
+        if let Some(text) = settings.get("poll-ms") {
+            let parsed = text.parse().map_err(|_| invalid("poll-ms", "a whole number of milliseconds is wanted"))?;
+            self.poll_ms = Some(parsed);
+        }
+        if let Some(text) = settings.get("ignore-locks") {
+            self.ignore_locks = text.parse().map_err(|_| invalid("ignore-locks", "true or false is wanted"))?;
+        }
+        Ok(self)
+    }
+
     pub(crate) fn poll(&self, is_told: bool) -> Duration {
         let default = if is_told { 1_000 } else { 50 };
         Duration::from_millis(self.poll_ms.unwrap_or(default))
@@ -67,6 +92,20 @@ mod tests {
             let error = settings.validate().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.to_string().contains("poll_ms") && error.to_string().contains("60000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn named_settings_say_the_same_and_a_misspelt_one_is_named() {
+        let named = BackendSettings::new().with("directory", "x").with("poll-ms", "5").with("ignore-locks", "true");
+        let settings = FilesystemSettings::default().with_named(&named).unwrap();
+        let expected =
+            FilesystemSettings { poll_ms: Some(5), ignore_locks: true, ..FilesystemSettings::at("x") };
+        assert_eq!(settings, expected);
+        for (name, value) in [("poll-ms", "soon"), ("ignore-locks", "1"), ("directroy", "x")] {
+            let error = FilesystemSettings::at("x").with_named(&BackendSettings::new().with(name, value)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().contains(name), "{error}");
         }
     }
 

@@ -1,12 +1,17 @@
-#[cfg(any(feature = "consul", feature = "embedded"))]
+#[cfg(any(feature = "consul", feature = "embedded", feature = "filesystem"))]
 use std::sync::Arc;
 
 use ha_core::FactoryRegistry;
 use ha_core::seam::Seam;
 
 /// All types of services that this library has, and the cargo feature that brings each in.
-const TYPES: [(&str, &str); 4] =
-    [("consul", "consul"), ("embedded", "embedded"), ("standalone", "embedded"), ("none", "embedded")];
+const TYPES: [(&str, &str); 5] = [
+    ("consul", "consul"),
+    ("embedded", "embedded"),
+    ("filesystem", "filesystem"),
+    ("standalone", "embedded"),
+    ("none", "embedded"),
+];
 
 /// The types of services that are compiled in, by name. Add factories of your own to it.
 ///
@@ -14,6 +19,7 @@ const TYPES: [(&str, &str); 4] =
 /// |---|---|
 /// | `consul` | on Consul, with its settings by name over those of the environment |
 /// | `embedded` | on a store in this process, one for each registry: all that are made from one compete |
+/// | `filesystem` | in the directory that its setting `directory` names |
 /// | `standalone`, `none` | without an election: leaders are configured |
 ///
 /// ```
@@ -37,10 +43,12 @@ const TYPES: [(&str, &str); 4] =
 #[cfg_attr(not(feature = "embedded"), expect(unused_variables, reason = "no backend to hand the seam to"))]
 pub fn registry(seam: &Seam) -> FactoryRegistry {
     let mut registry = FactoryRegistry::new();
-    #[cfg(any(feature = "consul", feature = "embedded"))]
+    #[cfg(any(feature = "consul", feature = "embedded", feature = "filesystem"))]
     let own = "names that are chosen here, each once";
     #[cfg(feature = "consul")]
     registry.register("consul", Arc::new(ha_consul::ConsulConnector)).expect(own);
+    #[cfg(feature = "filesystem")]
+    registry.register("filesystem", Arc::new(ha_filesystem::FilesystemConnector)).expect(own);
     #[cfg(feature = "embedded")]
     {
         use ha_embedded::standalone::StandaloneServicesFactory;
@@ -65,7 +73,11 @@ mod tests {
     fn every_type_is_either_compiled_in_or_names_the_feature_that_is_missing() {
         let registry = registry(&Seam::system());
         for (name, feature) in TYPES {
-            let compiled = [("consul", cfg!(feature = "consul")), ("embedded", cfg!(feature = "embedded"))];
+            let compiled = [
+                ("consul", cfg!(feature = "consul")),
+                ("embedded", cfg!(feature = "embedded")),
+                ("filesystem", cfg!(feature = "filesystem")),
+            ];
             let there = compiled.contains(&(feature, true));
             assert_eq!(registry.names().any(|known| known == name), there, "{name}");
             if let Err(error) = registry.factory(name) {

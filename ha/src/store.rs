@@ -6,7 +6,8 @@ use ha_core::seam::Seam;
 use ha_core::{BackendConnector, BackendSettings, Error, ErrorKind, ServicesSetup};
 
 /// All backends that this library has, and the cargo feature that brings each in.
-const BACKENDS: [(&str, &str); 2] = [("consul", "consul"), ("embedded", "embedded")];
+const BACKENDS: [(&str, &str); 3] =
+    [("consul", "consul"), ("embedded", "embedded"), ("filesystem", "filesystem")];
 
 /// A store by name, from which each service gets a handle of its own.
 ///
@@ -29,7 +30,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the store of that name with its default settings: `embedded` makes a new one in this process, `consul` is
-    /// where the variables of Consul's own command line say (`CONSUL_HTTP_ADDR` and its like), else on this host.
+    /// where the variables of Consul's own command line say (`CONSUL_HTTP_ADDR` and its like), else on this host;
+    /// `filesystem` has no default, and [`open_with`](Self::open_with) takes its setting `directory`.
     ///
     /// Nothing is sent anywhere before [`connect`](Self::connect).
     ///
@@ -72,6 +74,9 @@ impl Store {
         if cfg!(feature = "embedded") {
             names.push("embedded");
         }
+        if cfg!(feature = "filesystem") {
+            names.push("filesystem");
+        }
         names
     }
 }
@@ -83,6 +88,8 @@ fn connector(backend: &str, seam: &Seam) -> Option<Arc<dyn BackendConnector>> {
         "consul" => Some(Arc::new(ha_consul::ConsulConnector)),
         #[cfg(feature = "embedded")]
         "embedded" => Some(Arc::new(ha_embedded::Embedded::new(seam.clone()))),
+        #[cfg(feature = "filesystem")]
+        "filesystem" => Some(Arc::new(ha_filesystem::FilesystemConnector)),
         _ => None,
     }
 }
@@ -120,7 +127,7 @@ mod tests {
     fn an_unknown_backend_lists_what_there_is() {
         let error = Store::open("zookeper", &Seam::system()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.to_string().contains("consul, embedded"), "{error}");
+        assert!(error.to_string().contains("consul, embedded, filesystem"), "{error}");
     }
 
     #[test]
@@ -146,6 +153,14 @@ mod tests {
         assert_eq!(other.read(&key).await.unwrap().unwrap().value, "x");
         let stranger = Store::open("embedded", &seam).unwrap().connect().await.unwrap();
         assert_eq!(stranger.read(&key).await.unwrap(), None);
+    }
+
+    #[cfg(feature = "filesystem")]
+    #[tokio::test]
+    async fn a_directory_that_was_not_said_is_asked_for() {
+        let store = Store::open("filesystem", &Seam::system()).unwrap();
+        let error = store.connect().await.unwrap_err();
+        assert_eq!((error.kind(), error.subject()), (ErrorKind::Invalid, "directory"), "{error}");
     }
 
     #[cfg(feature = "consul")]

@@ -20,6 +20,7 @@ use ha::PresenceOptions;
     after_help = "Examples:\n  stream-processor\n  stream-processor --events 10000000 --kill 5\n  \
                   stream-processor --input access.log --json\n  seq 1 2000000 | stream-processor --input - --kill 3\n  \
                   stream-processor --backend consul --kill 5 --json\n  \
+                  stream-processor --backend filesystem --kill 5 --json\n  \
                   stream-processor job-manager --backend embedded --listen 127.0.0.1:6123\n  \
                   stream-processor submit --job-manager 127.0.0.1:6123 --job clicks --output ./clicks --wait\n\n\
                   Exit status: 0 if the output was verified, 1 if not, 2 for arguments that do not fit."
@@ -51,7 +52,7 @@ pub struct DemoArguments {
 
     /// Where the backend is reached, in its own words. With "consul" it is by default where the variables of
     /// Consul's own command line say (CONSUL_HTTP_ADDR and its like), and if there are none, at an agent that the
-    /// demo starts for itself and throws away.
+    /// demo starts for itself and throws away. With "filesystem" it is a directory, by default a temporary one.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub endpoint: String,
 
@@ -76,7 +77,8 @@ pub struct LivenessArguments {
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub silence_ms: u64,
 
-    /// Whether a crash is acted on at once, on a backend that only hears silence by itself.
+    /// Whether a crash is acted on at once, by locks and sockets on this host; else after the silence, as if the
+    /// leader had been on a host that cannot be reached.
     #[arg(long, value_enum, default_value_t = Presence::Auto)]
     pub presence: Presence,
 }
@@ -151,7 +153,7 @@ pub struct ClusterArguments {
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub backend: String,
 
-    /// Where the backend is reached, in its own words.
+    /// Where the backend is reached, in its own words: with "filesystem", the directory.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub endpoint: String,
 

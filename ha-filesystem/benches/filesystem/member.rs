@@ -48,7 +48,7 @@ impl cluster::Member for Member {
 
     async fn services(&self) -> Result<HaServices, Error> {
         let seam = Seam::system();
-        let settings = FilesystemSettings { locks: self.lock, ..FilesystemSettings::at(&self.directory) };
+        let settings = FilesystemSettings { ignore_locks: !self.lock, ..FilesystemSettings::at(&self.directory) };
         let backend = ha_filesystem::connect(settings, seam.clone()).await?;
         let states = url::Url::from_directory_path(&self.directory).map(|url| url.to_string());
         let states = if self.files { states.unwrap_or_default() } else { "memory://".to_owned() };

@@ -74,11 +74,10 @@ pub(crate) async fn watch(below: &Path) -> Result<Counted> {
     let member = Member::new(below, "leader");
     let leader = Process::spawn(seam.clone(), "resting", &member);
     leader.told("leading").await;
-    let standby = Process::spawn(seam, "resting", &ha_testkit::bench::cluster::Member::other(&member, "standby"));
+    let standby = Process::spawn(seam, "resting", &member.other("standby"));
     let rested = |event: ha_testkit::process::Event| serde_json::from_value(event.value);
-    // Each of them waits longer than anybody is waited for by default.
-    let leader = rested(leader.told_within("rested", SETTLED + WATCHED * 2).await)?;
-    let standby = rested(standby.told_within("rested", SETTLED + WATCHED * 2).await)?;
+    let leader = rested(leader.told("rested").await)?;
+    let standby = rested(standby.told("rested").await)?;
     Ok(Counted { leader, standby })
 }
 

@@ -27,6 +27,8 @@ pub struct Wanted {
     pub endpoint: String,
     /// Who opens it, for people.
     pub label: String,
+    /// Whether a crash is to be acted on at once, by evidence of the backend's own; else after a silence.
+    pub evidence: bool,
     /// Time.
     pub seam: Seam,
 }
@@ -116,9 +118,17 @@ impl Backends {
 fn reached(name: &str, wanted: &Wanted) -> Result<Store, Error> {
     let mut settings = BackendSettings::new();
     if !wanted.endpoint.is_empty() {
-        settings = settings.with("address", wanted.endpoint.as_str());
+        settings = settings.with(endpoint_setting(name), wanted.endpoint.as_str());
+    }
+    if name == "filesystem" && !wanted.evidence {
+        settings = settings.with("ignore-locks", "true");
     }
     Store::open_with(name, settings, &wanted.seam)
+}
+
+/// What the backend calls the setting that says where it is.
+fn endpoint_setting(name: &str) -> &'static str {
+    if name == "filesystem" { "directory" } else { "address" }
 }
 
 /// Every backend but the embedded one is there to be shared.

@@ -169,7 +169,9 @@ impl World for Processes {
 
     async fn client(&self) -> Result<(HaServices, Arc<dyn Network>), Failure> {
         let label = "demo".to_owned();
-        let wanted = Wanted { endpoint: self.launch.endpoint.clone(), label, seam: self.seam.clone() };
+        // It contends for nothing.
+        let evidence = false;
+        let wanted = Wanted { endpoint: self.launch.endpoint.clone(), label, evidence, seam: self.seam.clone() };
         let backend = self.launch.backends.open(&self.launch.backend, wanted).await?;
         let services = self.settings.services("demo", backend, &self.seam)?;
         Ok((services, Arc::new(Tcp::new(self.seam.clone()))))

@@ -49,6 +49,9 @@ async fn run_on(
         presence: arguments.liveness.presence,
         files: scratch.to_owned(),
     };
+    if launch.backend == "filesystem" {
+        launch.endpoint = directory(&arguments.endpoint, scratch)?;
+    }
     #[cfg(unix)]
     let _agent = match launch.backend == "consul" && launch.endpoint.is_empty() && !agent::is_configured()? {
         true => {
@@ -105,6 +108,14 @@ fn prepare(arguments: &DemoArguments, scratch: &Path) -> Result<(Job, Expected),
     let job = input::job("clicks", &arguments.source, output, scratch)?;
     let expected = verify::expected(&job.here)?;
     Ok((job, expected))
+}
+
+/// The directory that the members share, by a name that means the same to all of them.
+fn directory(given: &str, scratch: &Path) -> Result<String, Failure> {
+    let directory = if given.is_empty() { scratch.join("ha") } else { PathBuf::from(given) };
+    let failed = |e| Failure::Io(format!("cannot make {}", directory.display()), e);
+    std::fs::create_dir_all(&directory).map_err(failed)?;
+    Ok(directory.canonicalize().map_err(failed)?.display().to_string())
 }
 
 fn output(arguments: &DemoArguments, scratch: &Path) -> Result<PathBuf, Failure> {

@@ -167,7 +167,8 @@ async fn services(
     label: &str,
     seam: &Seam,
 ) -> Result<HaServices, Failure> {
-    let wanted = Wanted { endpoint: cluster.endpoint.clone(), label: label.to_owned(), seam: seam.clone() };
+    let evidence = settings.presence != PresenceOptions::Off;
+    let wanted = Wanted { endpoint: cluster.endpoint.clone(), label: label.to_owned(), evidence, seam: seam.clone() };
     let backend = backends.open(&cluster.backend, wanted).await?;
     Ok(settings.services(label, Arc::clone(&backend), seam)?)
 }

@@ -79,9 +79,11 @@ impl Kind {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn open<H: DeserializeOwned>(self, file: &Bytes) -> Result<(H, Values), Flaw> {
-        let (first, rest) = self.lines(file)?;
-        let expected = self.first_line(&Sha256::digest(&file[rest..]));
-        if file[..first] != expected.as_bytes()[..expected.len() - 1] {
+        let rest = self.check_version(file)?;
+        if file.len() < rest {
+            return Err(Flaw::corrupt("it ends within its first line"));
+        }
+        if file[..rest] != *self.first_line(&Sha256::digest(&file[rest..])).as_bytes() {
             return Err(Flaw::corrupt("its checksum is not that of its content"));
         }
         let head_bytes = file[rest..].iter().position(|byte| *byte == b'\n');
@@ -91,27 +93,24 @@ impl Kind {
         Ok((head, Values { file: file.clone(), at: rest + head_bytes + 1 }))
     }
 
-    /// Where the first line ends and the rest begins, if the first line is one of this kind and version.
-    fn lines(self, file: &Bytes) -> Result<(usize, usize), Flaw> {
+    /// Where the first line of a file of this kind and version ends.
+    fn check_version(self, file: &Bytes) -> Result<usize, Flaw> {
         if file.is_empty() {
             return Err(Flaw::corrupt("it is empty"));
         }
-        let longest = self.magic.len() + 80;
-        let Some(first) = file.iter().take(longest).position(|byte| *byte == b'\n') else {
-            return Err(Flaw::corrupt(format!("it does not begin with a line {:?}", self.magic)));
-        };
-        let line = String::from_utf8_lossy(&file[..first]);
-        let mut words = line.split(' ');
+        let begins = String::from_utf8_lossy(&file[..file.len().min(self.magic.len() + 12)]);
+        let mut words = begins.split(' ');
         if words.next() != Some(self.magic) {
-            return Err(Flaw::corrupt(format!("it begins with {} instead of {:?}", excerpt(&line, 40), self.magic)));
+            return Err(Flaw::corrupt(format!("it begins with {} instead of {:?}", excerpt(&begins, 40), self.magic)));
         }
-        match words.next().and_then(|version| version.parse::<u32>().ok()) {
-            Some(VERSION) => Ok((first, first + 1)),
+        let version = words.next().filter(|version| version.bytes().all(|byte| byte.is_ascii_digit()));
+        match version.and_then(|version| version.parse::<u32>().ok()) {
+            Some(VERSION) => Ok(self.first_line(&[0; 32]).len()),
             Some(newer) if newer > VERSION => Err(Flaw {
                 kind: ErrorKind::NewerFormat,
-                ..Flaw::corrupt(format!("version {newer}; this one reads up to {VERSION}"))
+                ..Flaw::corrupt(format!("it is of version {newer}, and this process reads {VERSION}"))
             }),
-            _ => Err(Flaw::corrupt(format!("it begins with {}, which names no version", excerpt(&line, 40)))),
+            _ => Err(Flaw::corrupt(format!("it begins with {}, which names no version", excerpt(&begins, 40)))),
         }
     }
 

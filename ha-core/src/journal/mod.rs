@@ -7,6 +7,7 @@
 
 mod device;
 mod entry;
+mod frame;
 mod operation;
 mod options;
 mod snapshot;
@@ -17,7 +18,7 @@ pub use options::JournalOptions;
 
 #[allow(unused_imports, reason = "what the engine is made of")]
 pub(crate) use self::{
-    entry::Entry,
+    entry::{ENTRY_FRAME_BYTES, Entry},
     operation::{Answer, Operation, Registration, Why},
     snapshot::Captured,
     state::{SessionRecord, State},

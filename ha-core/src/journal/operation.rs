@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::options::{
     COMMIT_BYTES_MAX, COMMIT_OPERATIONS_MAX, LABEL_BYTES_MAX, LONG_KEY_BYTES_MAX, NATIVE_BYTES_MAX, SILENCE_MS_MAX,
@@ -52,13 +53,15 @@ pub(crate) enum Operation {
 }
 
 /// What is known of a session from when it wins its first latch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Registration {
     /// Who it is, for people. At most 1 KiB.
     pub(crate) label: String,
     /// How long the others wait in silence; 1 ms to a day.
     pub(crate) silence_ms: u64,
     /// What others need to check that its process is alive. At most 1 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) testimony: Option<String>,
 }
 
@@ -71,7 +74,8 @@ impl Registration {
 }
 
 /// On what ground a session is ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Why {
     /// Its owner closed it.
     Closed,
@@ -176,7 +180,7 @@ fn check_commit(commit: &Commit) -> Result<(), Error> {
     written.chain(checked).try_for_each(|(key, _)| check_key(key))
 }
 
-fn check_key(key: &Key) -> Result<(), Error> {
+pub(super) fn check_key(key: &Key) -> Result<(), Error> {
     at_most(key.as_str().len(), LONG_KEY_BYTES_MAX, "a key")
 }
 

@@ -6,7 +6,7 @@ use super::{Space, Stored};
 use crate::backend::{Key, Latch, Revision, Term};
 
 /// The greatest number that is believed: what counts on from it never overflows.
-const NUMBER_MAX: u64 = u64::MAX / 2;
+pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
 
 /// All that a space is made of, but for its log of changes and its waiters. Values are shared, not copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +43,10 @@ impl Image {
         let taken_of =
             |id: &Arc<str>| self.sessions.binary_search_by(|(other, _)| other.cmp(id)).map(|at| &self.sessions[at].1);
         let has_taken = |id, latch| taken_of(id).is_ok_and(|taken| taken.binary_search(latch).is_ok());
+        let stands = |latch: &Key| self.entries.binary_search_by(|(key, ..)| key.cmp(latch)).is_ok();
+        if !self.latches.iter().all(|(latch, _)| stands(latch)) {
+            return Some("a latch in it is held and has no entry");
+        }
         if !self.latches.iter().all(|(latch, term)| has_taken(&term.native, latch)) {
             return Some("a latch in it is held by no session that took it");
         }

@@ -44,7 +44,7 @@ use bytes::Bytes;
 use crate::backend::{Change, Commit, Entry, Expect, Fence, Key, Mark, Outcome, Revision, Scope, Snapshot, Term};
 
 #[cfg(feature = "journal")]
-pub(crate) use image::Image;
+pub(crate) use image::{Image, NUMBER_MAX};
 pub use latches::Refusal;
 pub use waiters::Waiters;
 

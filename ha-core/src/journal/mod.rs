@@ -5,14 +5,18 @@
 
 #![allow(dead_code, reason = "the engine uses it")]
 
+mod backend;
 mod device;
+mod engine;
 mod entry;
 mod frame;
 mod operation;
 mod options;
+mod session;
 mod snapshot;
 mod state;
 
+pub use backend::{JournalBackend, SessionInfo};
 pub use device::{DeviceProfile, Journal, Keep, Published, Read, SnapshotName, Testimony, Witness};
 pub use options::JournalOptions;
 

@@ -36,12 +36,12 @@ pub(super) struct Due {
 }
 
 /// Everything behind the engine's one lock. Nobody waits for anything while holding it.
-pub(super) struct Core {
+pub(in crate::journal) struct Core {
     pub(super) signals: Arc<Signals>,
-    pub(super) state: State,
+    pub(in crate::journal) state: State,
     pub(super) queue: Queue,
     pub(super) in_flight: Option<InFlight>,
-    pub(super) own: BTreeMap<Arc<str>, Own>,
+    pub(in crate::journal) own: BTreeMap<Arc<str>, Own>,
     /// Sessions that are over here and may stand in the journal, and whether their end is on its way.
     pub(super) farewells: BTreeMap<Arc<str>, bool>,
     /// When each session of the journal was last heard of.

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use self::core::{Core, Signals};
-use self::queue::{Reply, Submission};
+use self::queue::Submission;
 use super::options::{ENTRY_BYTES_MAX, profile};
 use super::{Answer, Journal, JournalOptions, Operation, State};
 use crate::backend::{EarlyEnd, Evidence, Profile, ReadGuarantee};

@@ -61,7 +61,7 @@ fn nanos(moment: Moment) -> u64 {
 
 /// A session of this handle that is not over.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(in crate::journal) struct Own {
     pub(super) cell: Arc<Cell>,
     pub(super) label: String,
     pub(super) silence: Duration,
@@ -74,7 +74,7 @@ pub(super) struct Own {
     /// Rung when that is over.
     pub(super) settled: Arc<Notify>,
     /// Whether nothing of it reaches the journal, as if the network were cut.
-    pub(super) frozen: bool,
+    pub(in crate::journal) frozen: bool,
     /// What others see ending with this process.
     pub(super) testimony: Option<Testimony>,
 }

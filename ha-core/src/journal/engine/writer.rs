@@ -6,16 +6,16 @@ use bytes::Bytes;
 use super::queue::{InFlight, Submission};
 use super::{DEVICE_PATIENCE, Engine};
 use crate::journal::options::{ENTRY_BYTES_MAX, OPERATIONS_MAX};
-use crate::journal::{Entry, Operation, Published, Why};
+use crate::journal::{ENTRY_FRAME_BYTES, Entry, Operation, Published, Why};
 use crate::{Error, ErrorKind};
 
-/// What an entry needs beside its operations, in bytes; with much to spare.
-const FRAME_BYTES: usize = 64 * 1024;
 /// How many numbers in a row others may take before a batch is given up. It then certainly was not applied.
 const LOST_MAX: usize = 10_000;
 /// How often an entry that must be there is looked for, on a device whose reads may be old.
 const LOOKS_MAX: u32 = 10;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+const SWEPT: &str = "the entry was swept before it was seen";
 
 /// What is known after one attempt.
 enum Attempt {
@@ -54,7 +54,7 @@ impl Engine {
             let id = (u128::from(self.seam.random_u64()) << 64) | u128::from(self.seam.random_u64());
             let now = self.seam.now();
             let mut core = self.core();
-            let taken = core.queue.take(OPERATIONS_MAX, ENTRY_BYTES_MAX - FRAME_BYTES);
+            let taken = core.queue.take(OPERATIONS_MAX, ENTRY_BYTES_MAX - ENTRY_FRAME_BYTES);
             if taken.is_empty() {
                 return None;
             }
@@ -136,7 +136,8 @@ impl Engine {
             return None;
         }
         if in_flight.doubtful {
-            core.fail_in_flight(&unknown(in_flight.number, "the entry was swept before it was seen"), now);
+            let error = unknown(in_flight.number, SWEPT);
+            core.fail_in_flight(&error, now);
             return None;
         }
         let next = core.next();
@@ -183,32 +184,32 @@ impl Engine {
     async fn compare(&self, number: u64, unknown_because: Option<Error>) -> Attempt {
         for look in 0..LOOKS_MAX {
             let read = self.read_on_from(number).await;
-            let now = self.seam.now();
-            let mut core = self.core();
-            match &core.in_flight {
-                None => return Attempt::Over,
-                Some(in_flight) if in_flight.doubtful => {
-                    core.fail_in_flight(&unknown(number, "the entry was swept before it was seen"), now);
-                    return Attempt::Over;
-                }
-                Some(_) if core.next() > number => return Attempt::Lost,
-                Some(_) => {}
-            }
             let error = match (read, &unknown_because) {
                 (Err(error), _) => unknown(number, &error).caused_by(error),
                 (Ok(()), Some(error)) => error.clone(),
-                (Ok(()), None) if look + 1 == LOOKS_MAX => unknown(number, "it is taken, and cannot be read"),
-                (Ok(()), None) => {
-                    // It exists, and the device does not show it yet.
-                    drop(core);
-                    self.seam.sleep(self.seam.jittered(LOOK_PAUSE)).await;
-                    continue;
-                }
+                (Ok(()), None) => unknown(number, "it is taken, and cannot be read"),
             };
-            core.fail_in_flight(&error, now);
-            return Attempt::Over;
+            // It may exist although the device does not show it yet.
+            let last = unknown_because.is_some() || look + 1 == LOOKS_MAX || self.core().broken.is_some();
+            if let Some(attempt) = self.compared(number, &error, last) {
+                return attempt;
+            }
+            self.seam.sleep(self.seam.jittered(LOOK_PAUSE)).await;
         }
         Attempt::Over
+    }
+
+    fn compared(&self, number: u64, error: &Error, last: bool) -> Option<Attempt> {
+        let now = self.seam.now();
+        let mut core = self.core();
+        match &core.in_flight {
+            None => return Some(Attempt::Over),
+            Some(in_flight) if in_flight.doubtful => core.fail_in_flight(&unknown(number, SWEPT), now),
+            Some(_) if core.next() > number => return Some(Attempt::Lost),
+            Some(_) if !last => return None,
+            Some(_) => core.fail_in_flight(error, now),
+        }
+        Some(Attempt::Over)
     }
 
     fn fail(&self, error: &Error) {

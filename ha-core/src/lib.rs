@@ -25,6 +25,7 @@ pub mod retrieval;
 pub mod seam;
 mod services;
 mod shutdown;
+pub mod space;
 pub mod state;
 mod stores;
 pub mod wrap;

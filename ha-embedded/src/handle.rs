@@ -70,7 +70,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.shared.state().waiters.remove(self.scope, self.number);
+        self.shared.state().space.waiters().remove(self.scope, self.number);
     }
 }
 
@@ -82,12 +82,12 @@ impl Backend for Handle {
 
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {
         self.check_open("read")?;
-        Ok(self.shared.state().read(key))
+        Ok(self.shared.state().space.read(key))
     }
 
     async fn list(&self, below: &Prefix) -> Result<Snapshot, Error> {
         self.check_open("list")?;
-        Ok(self.shared.state().snapshot(&Scope::Below(below.clone())))
+        Ok(self.shared.state().space.snapshot(&Scope::Below(below.clone())))
     }
 
     async fn changed(&self, scope: &Scope, seen: &Mark) -> Result<Change, Error> {
@@ -95,12 +95,12 @@ impl Backend for Handle {
         let wake = Arc::new(Notify::new());
         self.check_open("changed")?;
         // Registered before the first look: a change between look and sleep leaves a permit.
-        let number = self.shared.state().waiters.add(scope, &wake);
+        let number = self.shared.state().space.waiters().add(scope, &wake);
         let _waiting = Waiting { shared: &self.shared, scope, number };
         loop {
             let expiry = {
                 let state = self.shared.state();
-                if let Some(change) = state.news(scope, *seen) {
+                if let Some(change) = state.space.news(scope, *seen) {
                     return Ok(change);
                 }
                 state.next_expiry()
@@ -124,7 +124,7 @@ impl Backend for Handle {
     async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
         self.check_open("commit")?;
         commit.validate(&self.shared.profile)?;
-        Ok(self.shared.state().commit(commit))
+        Ok(self.shared.state().space.commit(commit))
     }
 
     async fn open_session(&self, options: &SessionOptions) -> Result<Box<dyn Session>, Error> {

@@ -24,12 +24,12 @@ impl Embedded {
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionInfo> {
         let state = self.shared.state();
-        let info = |(id, living): (&u64, &crate::store::Living)| SessionInfo {
-            id: format!("session-{id}"),
+        let info = |living: &crate::store::Living| SessionInfo {
+            id: living.id.as_ref().into(),
             label: living.label.clone(),
-            holds: state.held_by(*id),
+            holds: state.space.held_by(&living.id),
         };
-        state.sessions.iter().map(info).collect()
+        state.sessions.values().map(info).collect()
     }
 
     /// Ends a session as if its silence had run out, without waiting for it.
@@ -67,13 +67,13 @@ impl Embedded {
     /// Writes (or with `None` removes) any key past all rules, as a foreign program would. Done to
     /// a latch it fences the leader and lets others win.
     pub fn tamper(&self, key: &Key, value: Option<Bytes>) {
-        self.shared.state().tamper(key, value);
+        self.shared.state().space.tamper(key, value);
     }
 
     /// How many wait for a change at this moment.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.shared.state().waiters.len()
+        self.shared.state().space.waiters().len()
     }
 
     fn set_frozen(&self, session: &str, frozen: bool) -> Result<(), Error> {

@@ -31,7 +31,6 @@ mod hooks;
 mod session;
 pub mod standalone;
 mod store;
-mod waiters;
 
 use std::fmt;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use ha_core::backend::{Acquire, Ended, Latch, Session, SessionOptions, Term};
 use ha_core::seam::{Deadline, Moment, Task};
 use tokio::sync::watch;
 
-use crate::store::{Patience, Shared};
+use crate::store::{Living, Patience, Shared};
 
 /// What a session's owner reads without the store's lock.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Cell {
 pub(crate) struct EmbeddedSession {
     shared: Arc<Shared>,
     number: u64,
-    id: String,
+    id: Arc<str>,
     cell: Arc<Cell>,
     /// None where sessions never end by silence.
     _renewal: Option<Task>,
@@ -70,13 +70,16 @@ impl EmbeddedSession {
             Patience::Endless => Duration::MAX,
         };
         let cell = Arc::new(Cell::new(sent + silence));
+        let id: Arc<str> = format!("session-{number}").into();
         let expires = shared.seam.now() + silence;
+        let (label, frozen) = (options.label.clone(), false);
+        let living = Living { id: Arc::clone(&id), label, cell: Arc::clone(&cell), handle, frozen, expires };
         {
             let mut state = shared.state();
             if closed() {
                 return None;
             }
-            state.open(number, &options.label, handle, expires, Arc::clone(&cell));
+            state.open(number, living);
         }
         let renewal = match shared.patience {
             Patience::OfTheSession => {
@@ -85,7 +88,7 @@ impl EmbeddedSession {
             }
             Patience::Endless => None,
         };
-        Some(Self { id: format!("session-{number}"), number, cell, _renewal: renewal, shared: Arc::clone(shared) })
+        Some(Self { id, number, cell, _renewal: renewal, shared: Arc::clone(shared) })
     }
 }
 
@@ -116,11 +119,12 @@ impl Session for EmbeddedSession {
     }
 
     async fn try_acquire(&self, latch: &Latch, holder: Bytes, over: Option<&Term>) -> Result<Acquire, Error> {
-        self.shared.state().acquire(self.number, latch, holder, over)
+        let mut state = self.shared.state();
+        state.space.acquire(&self.id, latch, holder, over).map_err(|refusal| refusal.to_error(latch))
     }
 
     async fn release(&self, latch: &Latch) -> Result<(), Error> {
-        self.shared.state().release(self.number, latch);
+        self.shared.state().space.release(&self.id, latch);
         Ok(())
     }
 

@@ -44,6 +44,12 @@ impl Latch {
     pub(crate) fn from_key(key: Key) -> Self {
         Self { key }
     }
+
+    /// Whether a latch can stand there.
+    #[cfg(feature = "journal")]
+    pub(crate) fn is_latch(key: &Key) -> bool {
+        key.last() == "latch"
+    }
 }
 
 impl fmt::Debug for Latch {

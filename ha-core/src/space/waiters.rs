@@ -1,12 +1,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ha_core::backend::{Key, Prefix, Scope};
 use tokio::sync::Notify;
 
+use crate::backend::{Key, Prefix, Scope};
+
 /// Who waits for what. A commit finds those who wait for one key without looking at the others.
+///
+/// Whoever waits registers first and looks then: a change between the look and the sleep leaves a permit in its
+/// [`Notify`], so no wake-up is lost.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters {
+pub struct Waiters {
     by_key: BTreeMap<Key, Vec<Waiter>>,
     below: Vec<(Prefix, Waiter)>,
     next: u64,
@@ -20,7 +24,7 @@ struct Waiter {
 
 impl Waiters {
     /// Registers a waiter. It must be removed again under the number that is returned.
-    pub(crate) fn add(&mut self, scope: &Scope, wake: &Arc<Notify>) -> u64 {
+    pub fn add(&mut self, scope: &Scope, wake: &Arc<Notify>) -> u64 {
         self.next += 1;
         let waiter = Waiter { number: self.next, wake: Arc::clone(wake) };
         match scope {
@@ -30,7 +34,8 @@ impl Waiters {
         self.next
     }
 
-    pub(crate) fn remove(&mut self, scope: &Scope, number: u64) {
+    /// Takes the registration back that [`add`](Self::add) made for that scope under that number.
+    pub fn remove(&mut self, scope: &Scope, number: u64) {
         match scope {
             Scope::Key(key) => {
                 if let Some(waiters) = self.by_key.get_mut(key) {
@@ -46,7 +51,7 @@ impl Waiters {
 
     /// Wakes everybody who waits for that key. A permit is kept for one who is not asleep yet, so
     /// no wake-up falls between a look and a sleep.
-    pub(crate) fn wake(&self, key: &Key) {
+    pub fn wake(&self, key: &Key) {
         if let Some(waiters) = self.by_key.get(key) {
             waiters.iter().for_each(|waiter| waiter.wake.notify_one());
         }
@@ -54,7 +59,21 @@ impl Waiters {
         concerned.for_each(|(_, waiter)| waiter.wake.notify_one());
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Wakes everybody, for instance because the whole space was replaced.
+    pub fn wake_all(&self) {
+        let all = self.by_key.values().flatten().chain(self.below.iter().map(|(_, waiter)| waiter));
+        all.for_each(|waiter| waiter.wake.notify_one());
+    }
+
+    /// How many wait at this moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.below.len() + self.by_key.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.below.is_empty() && self.by_key.is_empty()
     }
 }

@@ -1,0 +1,59 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Engine;
+use super::core::Due;
+use crate::Error;
+
+/// How long a handle that did not write the entry at the point leaves the snapshot to the one that did.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Makes snapshots at the points and sweeps what they make needless. Runs until it is dropped.
+pub(super) async fn make(engine: Arc<Engine>) {
+    loop {
+        let Some(due) = engine.take_due() else {
+            engine.signals.point.notified().await;
+            continue;
+        };
+        if let Err(error) = engine.make_one(due).await {
+            // The next point brings another one; until then the journal is longer, and nothing is lost.
+            tracing::warn!(%error, "a snapshot of the journal could not be made");
+        }
+    }
+}
+
+impl Engine {
+    fn take_due(&self) -> Option<Due> {
+        self.core().due.take()
+    }
+
+    async fn make_one(&self, due: Due) -> Result<(), Error> {
+        let name = due.captured.name();
+        let mut there = false;
+        if !due.author {
+            self.seam.sleep(self.seam.jittered(PAUSE)).await;
+            if self.core().due.is_some() {
+                // A newer one makes it needless.
+                return Ok(());
+            }
+            let names = self.bounded("list snapshots", self.device.snapshots()).await?;
+            there = names.iter().any(|other| other.number >= name.number);
+        }
+        if !there {
+            let bytes = due.captured.encode()?;
+            self.bounded("make a snapshot", self.device.put_snapshot(name, &bytes)).await?;
+        }
+        let sessions = self.known_sessions();
+        self.bounded("sweep the journal", self.device.sweep(&sessions)).await
+    }
+
+    /// Sessions that may bear witness: those of the journal, and those of this handle that may come to be there.
+    fn known_sessions(&self) -> Vec<String> {
+        let core = self.core();
+        let all = core.state.sessions().map(|(id, _)| id).chain(core.own.keys());
+        let mut all: Vec<String> = all.map(ToString::to_string).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}

@@ -177,6 +177,11 @@ impl Recorded {
         self.steps.load(Ordering::SeqCst)
     }
 
+    /// Whether the process has ended: then nothing fails, there is nothing any more.
+    fn is_dead(&self) -> bool {
+        matches!(*self.fault.lock().unwrap(), Fault::Crash(at) | Fault::Torn(at) if self.steps() > at)
+    }
+
     pub fn heal(&self) {
         *self.fault.lock().unwrap() = Fault::None;
     }
@@ -256,6 +261,11 @@ impl Disk for Recorded {
     fn sync_folder(&self, folder: Folder) -> io::Result<()> {
         let planned = self.plan(Kind::Look);
         let mut world = self.world.lock().unwrap();
+        if let Err(error) = &planned
+            && self.is_dead()
+        {
+            return code(error.raw_os_error().unwrap_or(EIO));
+        }
         if !matches!(planned, Ok(Go::On)) {
             let pending = world.differing().into_iter().filter(|(of, _)| *of == folder);
             let pending: Vec<_> = pending.collect();
@@ -374,7 +384,9 @@ impl DiskFile for RecordedFile {
                 done(go, ())
             }
             Err(error) => {
-                self.disk.world.lock().unwrap().files.get_mut(&self.inode).unwrap().forgotten = true;
+                if !self.disk.is_dead() {
+                    self.disk.world.lock().unwrap().files.get_mut(&self.inode).unwrap().forgotten = true;
+                }
                 Err(error)
             }
         }

@@ -6,7 +6,7 @@ use crate::disk::{EIO, Fault, Lie, Recorded, World};
 use crate::script::{Ledger, observe, play, verify};
 
 /// So many losses of power are tried for one state of the disk, if there are more.
-const CUTS_MAX: usize = 48;
+const CUTS_MAX: usize = 24;
 
 #[derive(Debug, Default)]
 struct Tried {
@@ -58,7 +58,7 @@ async fn on(empty: World, has_links: bool, fault: impl Fn(u64) -> Fault, power_f
                 let world = Arc::new(Mutex::new(world));
                 observe(&world, &mut ledger, has_links).await;
                 let world = world.lock().unwrap().clone();
-                for cut in self::cuts(&world, at).0 {
+                for cut in self::cuts(&world, at).0.into_iter().take(CUTS_MAX) {
                     tried.observed += 1;
                     verify(cut, &ledger, has_links, &format!("{fault:?}, observed, then loss of power")).await;
                 }
@@ -143,7 +143,8 @@ fn a_disk_that_forgets_what_it_acknowledged_is_found_out_here() {
     // Fails if these tests would let a missing fsync pass.
     let folders = [Folder::Root, Folder::Journal, Folder::Entries, Folder::Snapshots].map(Lie::Folder);
     for lie in folders.into_iter().chain([Lie::Files]) {
-        let lying = World { lie: Some(lie), ..World::default() };
+        let mut lying = World::default();
+        lying.lie = Some(lie);
         let tried = std::panic::catch_unwind(|| {
             ha_testkit::run::block_on(on(lying, true, Fault::Crash, true));
         });

@@ -93,10 +93,12 @@ impl Front {
         Ok(Published::Won { floor })
     }
 
-    fn unnamed(&self, name: &str, error: io::Error) -> Error {
+    fn unnamed(&mut self, name: &str, error: io::Error) -> Error {
         let path = self.shared.path(Folder::Entries, name);
         // A server that was asked twice may have done it the first time, whatever it says the second time.
         if self.shared.mount.is_local() && is_refusal(&error) {
+            // On a full disk nothing may lie about that is not needed.
+            self.discard();
             return failed(PUBLISH, path, error);
         }
         // It names the reason if the directory is gone, and poisons the handle.

@@ -67,8 +67,42 @@ fn wait(file: &dyn DiskFile, found: Stat) -> io::Result<bool> {
     }
 }
 
-/// How many are waited for.
 #[cfg(test)]
-pub(crate) fn count() -> usize {
-    waiting().len()
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, Folder, RealDisk};
+
+    fn count(found: Stat) -> usize {
+        usize::from(waiting().contains_key(&(found.device, found.inode)))
+    }
+
+    #[tokio::test]
+    async fn however_often_one_asks_one_thread_waits_and_none_is_left() {
+        // Fails if each look at a living holder leaves a thread behind.
+        let directory = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(directory.path()).unwrap();
+        Folder::MADE.iter().for_each(|folder| disk.make_folder(*folder).unwrap());
+        let holder = disk.create(Folder::Holders, "session").unwrap();
+        holder.file().unwrap().try_lock().unwrap();
+        let found = holder.stat().unwrap();
+        let threads = || {
+            let tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+            let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+            tasks.filter_map(name).filter(|name| name.trim() == "ha-fs-witness").count()
+        };
+        let ask = || released(disk.open(Folder::Holders, "session").unwrap(), found);
+        for _ in 0..100 {
+            drop(ask());
+        }
+        let asked: Vec<_> = (0..10).map(|_| ask()).collect();
+        assert_eq!(count(found), 1);
+        if cfg!(target_os = "linux") {
+            assert!(threads() <= 1, "{} threads wait for one file", threads());
+        }
+        drop(holder);
+        for answer in asked {
+            assert_eq!(answer.await, Some(()));
+        }
+        assert_eq!(count(found), 0);
+    }
 }

@@ -1,0 +1,92 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use ha_core::ErrorKind;
+use ha_core::journal::{Journal, Published, SnapshotName};
+
+use crate::{open, run, text};
+
+fn everything(root: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() {
+            found.extend(everything(&path));
+        }
+        found.insert(path);
+    }
+    found
+}
+
+#[tokio::test]
+async fn foreign_names_are_ignored_and_never_deleted() {
+    // Fails if a file of somebody else is read, swept, or stops the journal.
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    drop(open(root).await.unwrap());
+    let journal = root.join(".ha-journal");
+    for folder in ["", "entries", "snapshots", "staged", "holders"] {
+        let folder = journal.join(folder);
+        for name in [".nfs000001", "notes.txt", "lost+found", "1", "00000000000000000001.bak", "é", "~"] {
+            fs::write(folder.join(name), b"foreign").unwrap();
+        }
+        fs::create_dir(folder.join("a folder")).unwrap();
+        symlink("notes.txt", folder.join("a link")).unwrap();
+        let old = fs::File::options().write(true).open(folder.join("notes.txt")).unwrap();
+        old.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    // Names that are ours, and yet not what we put there.
+    fs::create_dir(journal.join("entries/00000000000000000002")).unwrap();
+    fs::create_dir(journal.join("snapshots/00000000000000000001-00000000000000000000")).unwrap();
+    fs::create_dir(journal.join("staged").join("0".repeat(32))).unwrap();
+    let before = everything(root);
+
+    let device = open(root).await.unwrap();
+    assert_eq!(device.publish(1, 1, &text("a")).await, Ok(Published::Won { floor: 0 }));
+    assert_eq!(device.publish(2, 2, &text("b")).await, Ok(Published::Taken), "a folder has the name");
+    let error = device.read(2).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("00000000000000000002"), "{error}");
+    for (number, floor) in [(3, 0), (5, 3), (7, 5)] {
+        device.put_snapshot(SnapshotName { number, floor }, &text("s")).await.unwrap();
+        device.sweep(&[]).await.unwrap();
+    }
+    let error = device.read_snapshot(SnapshotName { number: 1, floor: 0 }).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    drop(device);
+    let after = everything(root);
+    let gone: Vec<_> = before.difference(&after).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}
+
+#[tokio::test]
+async fn bytes_are_handed_on_as_they_are_and_what_is_no_file_is_an_error() {
+    // Fails if a torn entry is hidden from the layer that can tell, or a pipe holds the handle for ever.
+    let directory = tempfile::tempdir().unwrap();
+    let device = open(directory.path()).await.unwrap();
+    let entries = directory.path().join(".ha-journal/entries");
+    for number in 1..=4 {
+        device.publish(number, u128::from(number), &text("an entry of some length")).await.unwrap();
+    }
+    fs::write(entries.join("00000000000000000001"), b"").unwrap();
+    fs::write(entries.join("00000000000000000002"), b"an entry").unwrap();
+    fs::write(entries.join("00000000000000000003"), [0; 23]).unwrap();
+    let read = device.read(1).await.unwrap().entries;
+    assert_eq!(read, [text(""), text("an entry"), text(&"\0".repeat(23)), text("an entry of some length")]);
+
+    fs::remove_file(entries.join("00000000000000000004")).unwrap();
+    symlink(entries.join("00000000000000000002"), entries.join("00000000000000000004")).unwrap();
+    assert_eq!(device.read(4).await.unwrap_err().kind(), ErrorKind::Corrupt, "a link leads elsewhere");
+    fs::remove_file(entries.join("00000000000000000004")).unwrap();
+    if run(std::process::Command::new("mkfifo").arg(entries.join("00000000000000000004"))) {
+        assert_eq!(device.read(4).await.unwrap_err().kind(), ErrorKind::Corrupt, "a pipe");
+        fs::remove_file(entries.join("00000000000000000004")).unwrap();
+    }
+    let huge = fs::File::create(entries.join("00000000000000000004")).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    let error = device.read(4).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "larger than any entry");
+    assert_eq!(device.read(1).await.unwrap_err().kind(), ErrorKind::Corrupt, "never skipped");
+}

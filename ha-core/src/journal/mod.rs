@@ -12,6 +12,8 @@ mod operation;
 mod options;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use device::{DeviceProfile, Journal, Keep, Published, Read, SnapshotName, Testimony, Witness};
 pub use options::JournalOptions;

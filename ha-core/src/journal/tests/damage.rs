@@ -115,15 +115,58 @@ fn a_newer_version_is_told_from_damage() {
     }
 }
 
-/// The same file with another content and the right checksum.
+/// The same file with something replaced and the right checksum.
 fn forged(file: &Bytes, from: &str, to: &str) -> Bytes {
-    use sha2::{Digest, Sha256};
-    let text = std::str::from_utf8(file).unwrap();
-    let (first, rest) = text.split_once('\n').unwrap();
-    assert!(rest.contains(from), "{from} is in {rest}");
-    let rest = rest.replacen(from, to, 1);
-    let digest: String = Sha256::digest(&rest).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}{digest}\n{rest}", &first[..first.len() - 64]).into()
+    let text = std::str::from_utf8(content(file)).unwrap();
+    assert!(text.contains(from), "{from} is in {text}");
+    resealed(file, text.replacen(from, to, 1).as_bytes())
+}
+
+/// Changes some of the content at random: digits above all, because most other changes end in the parser.
+fn mutated(dice: &mut Dice, file: &Bytes) -> Bytes {
+    let mut bytes = content(file).to_vec();
+    for _ in 0..=dice.below(3) {
+        let start = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
+        let digits = bytes.iter().skip(start).position(u8::is_ascii_digit);
+        let at = if dice.one_in(4) { start } else { digits.map_or(start, |offset| start + offset) };
+        match dice.below(4) {
+            0 => drop(bytes.remove(at)),
+            1 => bytes.insert(at, *dice.of(b"0123456789")),
+            2 => bytes[at] = *dice.of(b"0123456789"),
+            _ => bytes[at] = *dice.of(b"\n\"{}[],:/x\0\xff"),
+        }
+    }
+    resealed(file, &bytes)
+}
+
+#[test]
+fn whatever_a_right_checksum_covers_is_refused_or_is_sound() {
+    let (mut dice, mut read) = (Dice(1), 0);
+    let (file, (name, snapshot)) = (entry(), snapshot());
+    for _ in 0..20_000 {
+        let forgery = mutated(&mut dice, &file);
+        if let Ok(entry) = Entry::decode(9, &forgery, JOURNAL) {
+            let mut state = State::new(JOURNAL, options());
+            assert_eq!(state.apply(1, &entry, forgery.len()).unwrap().len(), entry.operations.len());
+            assert_eq!(Entry::decode(9, &entry.encode().unwrap(), JOURNAL).unwrap(), entry);
+            read += 1;
+        }
+    }
+    assert!(read > 1_000, "the changes are not too coarse: {read}");
+    let mut read = 0;
+    for _ in 0..5_000 {
+        let forgery = mutated(&mut dice, &snapshot);
+        if let Ok(mut state) = State::decode_snapshot(name, &forgery, JOURNAL, options()) {
+            let again = State::decode_snapshot(name, &state.encode_snapshot().unwrap(), JOURNAL, options()).unwrap();
+            assert_eq!(again.encode_snapshot().unwrap(), state.encode_snapshot().unwrap());
+            for _ in 0..20 {
+                let operation = random_operation(&mut dice, &state);
+                one(&mut state, operation);
+            }
+            read += 1;
+        }
+    }
+    assert!(read > 100, "the changes are not too coarse: {read}");
 }
 
 #[test]

@@ -97,8 +97,7 @@ fn random_operation(dice: &mut Dice, state: &State) -> Operation {
     let id = session(dice.below(6));
     let current = state.read(latch.key()).and_then(|entry| entry.held);
     let stale = Term { epoch: dice.below(9), native: session(dice.below(6)) };
-    let mut term =
-        |dice: &mut Dice| if dice.one_in(3) { stale.clone() } else { current.clone().unwrap_or(stale.clone()) };
+    let term = |dice: &mut Dice| if dice.one_in(3) { stale.clone() } else { current.clone().unwrap_or(stale.clone()) };
     match dice.below(12) {
         0..=2 => {
             let registers = (!dice.one_in(3)).then(registration);
@@ -148,6 +147,19 @@ fn random_journal(seed: u64, entries: u64, options: JournalOptions) -> (Vec<Byte
         journal.push(bytes);
     }
     (journal, state)
+}
+
+/// The same file with another content and the right checksum.
+fn resealed(file: &[u8], content: &[u8]) -> Bytes {
+    use sha2::{Digest, Sha256};
+    let first = file.iter().position(|byte| *byte == b'\n').unwrap();
+    let digest: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    [&file[..first - 64], digest.as_bytes(), b"\n", content].concat().into()
+}
+
+/// What the checksum of a file is of.
+fn content(file: &[u8]) -> &[u8] {
+    &file[file.iter().position(|byte| *byte == b'\n').unwrap() + 1..]
 }
 
 /// Applies the rest of a journal.

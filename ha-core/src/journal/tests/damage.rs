@@ -143,7 +143,7 @@ fn mutated(dice: &mut Dice, file: &Bytes) -> Bytes {
 fn whatever_a_right_checksum_covers_is_refused_or_is_sound() {
     let (mut dice, mut read) = (Dice(1), 0);
     let (file, (name, snapshot)) = (entry(), snapshot());
-    for _ in 0..20_000 {
+    for _ in 0..8_000 {
         let forgery = mutated(&mut dice, &file);
         if let Ok(entry) = Entry::decode(9, &forgery, JOURNAL) {
             let mut state = State::new(JOURNAL, options());
@@ -152,9 +152,9 @@ fn whatever_a_right_checksum_covers_is_refused_or_is_sound() {
             read += 1;
         }
     }
-    assert!(read > 1_000, "the changes are not too coarse: {read}");
+    assert!(read > 400, "the changes are not too coarse: {read}");
     let mut read = 0;
-    for _ in 0..5_000 {
+    for _ in 0..1_000 {
         let forgery = mutated(&mut dice, &snapshot);
         if let Ok(mut state) = State::decode_snapshot(name, &forgery, JOURNAL, options()) {
             let again = State::decode_snapshot(name, &state.encode_snapshot().unwrap(), JOURNAL, options()).unwrap();
@@ -166,7 +166,7 @@ fn whatever_a_right_checksum_covers_is_refused_or_is_sound() {
             read += 1;
         }
     }
-    assert!(read > 100, "the changes are not too coarse: {read}");
+    assert!(read > 20, "the changes are not too coarse: {read}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::ErrorKind;
 use crate::backend::{Change, Mark, Scope};
 use crate::journal::SnapshotName;
 
-const SEEDS: std::ops::Range<u64> = 0..20;
+const SEEDS: std::ops::Range<u64> = 0..8;
 
 #[test]
 fn equal_entries_make_equal_states_and_equal_bytes() {

@@ -184,8 +184,12 @@ impl Backend for JournalBackend {
         // Registered before the first look: a change between look and sleep leaves a permit.
         let number = engine.core().state.waiters().add(scope, &wake);
         let _waiting = Waiting { engine, scope, number };
-        if let Some(change) = engine.core().state.news(scope, *seen) {
-            return Ok(change);
+        if engine.core().state.news(scope, *seen).is_some() {
+            // Whoever was away for long hears how it ended, not one of the steps.
+            engine.read_to_the_end().await?;
+            if let Some(change) = engine.core().state.news(scope, *seen) {
+                return Ok(change);
+            }
         }
         engine.attend();
         loop {

@@ -15,6 +15,8 @@ mod options;
 mod session;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use backend::{JournalBackend, SessionInfo};
 pub use device::{DeviceProfile, Journal, Keep, Published, Read, SnapshotName, Testimony, Witness};

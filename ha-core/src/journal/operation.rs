@@ -5,10 +5,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::options::{
-    COMMIT_BYTES_MAX, COMMIT_OPERATIONS_MAX, LABEL_BYTES_MAX, LONG_KEY_BYTES_MAX, NATIVE_BYTES_MAX, SILENCE_MS_MAX,
-    TESTIMONY_BYTES_MAX, VALUE_BYTES_MAX,
+    self, LABEL_BYTES_MAX, LONG_KEY_BYTES_MAX, NATIVE_BYTES_MAX, SILENCE_MS_MAX, TESTIMONY_BYTES_MAX, VALUE_BYTES_MAX,
 };
-use crate::backend::{Acquire, Commit, Key, Latch, Name, Outcome, Term};
+use crate::backend::{Acquire, Commit, Key, Latch, Name, Outcome, ReadGuarantee, Term};
 use crate::excerpt::{beginning, excerpt};
 use crate::space::Refusal;
 use crate::{Error, ErrorKind};
@@ -167,17 +166,14 @@ fn at_most(found: usize, most: usize, what: &str) -> Result<(), Error> {
 }
 
 fn check_commit(commit: &Commit) -> Result<(), Error> {
-    let profile = super::options::profile("a journal", crate::backend::ReadGuarantee::Linearizable);
-    debug_assert_eq!(profile.commit_bytes_max, COMMIT_BYTES_MAX);
-    debug_assert_eq!(profile.commit_operations_max, COMMIT_OPERATIONS_MAX);
+    let profile = options::profile("a journal", ReadGuarantee::Linearizable);
     commit.validate(&profile)?;
     if let Some(guard) = &commit.guard {
         check_latch(guard.latch.key())?;
         check_term(&guard.term)?;
     }
-    let written = commit.writes.iter().map(|write| (&write.key, write.expect));
-    let checked = commit.checks.iter().map(|(key, expect)| (key, *expect));
-    written.chain(checked).try_for_each(|(key, _)| check_key(key))
+    let mut keys = commit.writes.iter().map(|write| &write.key).chain(commit.checks.iter().map(|(key, _)| key));
+    keys.try_for_each(check_key)
 }
 
 pub(super) fn check_key(key: &Key) -> Result<(), Error> {

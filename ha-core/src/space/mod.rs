@@ -32,6 +32,8 @@
 #[cfg(feature = "journal")]
 mod image;
 mod latches;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

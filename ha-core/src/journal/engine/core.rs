@@ -178,7 +178,9 @@ impl Core {
     /// nobody waits for the answer any more.
     fn settle(&mut self, operation: &Operation, sent: Moment, reply: &Reply, now: Moment) {
         match operation {
-            Operation::Acquire { session, registers, .. } => self.settle_acquire(session, registers.is_some(), sent, reply),
+            Operation::Acquire { session, registers, .. } => {
+                self.settle_acquire(session, registers.is_some(), sent, reply)
+            }
             Operation::Renew { session } => match reply {
                 Ok(Some(Answer::Renewed(true))) => {
                     if let Some(own) = self.own.get(session) {

@@ -63,7 +63,8 @@ impl Engine {
     fn new(device: Arc<dyn Journal>, seam: Seam, options: JournalOptions) -> Result<Self, Error> {
         let told = device.profile();
         if told.entry_bytes_max < ENTRY_BYTES_MAX {
-            let why = format!("{} takes entries of {} bytes; {ENTRY_BYTES_MAX} are needed", told.name, told.entry_bytes_max);
+            let why =
+                format!("{} takes entries of {} bytes; {ENTRY_BYTES_MAX} are needed", told.name, told.entry_bytes_max);
             return Err(Error::new(ErrorKind::Unsupported, "open a journal").because(why));
         }
         let evidence = if device.witness().is_some() { Evidence::Own } else { Evidence::Wanted };
@@ -227,7 +228,10 @@ impl Drop for Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let core = self.engine.core();
-        f.debug_struct("Engine").field("device", &self.engine.device).field("state", &core.state).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("device", &self.engine.device)
+            .field("state", &core.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -274,4 +278,3 @@ impl fmt::Debug for Engine {
         f.debug_struct("Engine").field("device", &self.device).finish_non_exhaustive()
     }
 }
-

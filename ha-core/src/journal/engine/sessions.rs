@@ -22,7 +22,10 @@ fn over(latch: &Latch) -> Error {
 
 impl Engine {
     /// Opens a session. It stands in the journal only once it has won a latch; until then it proves itself by reading.
-    pub(in crate::journal) async fn open_session(&self, options: &SessionOptions) -> Result<(Arc<str>, Arc<Cell>), Error> {
+    pub(in crate::journal) async fn open_session(
+        &self,
+        options: &SessionOptions,
+    ) -> Result<(Arc<str>, Arc<Cell>), Error> {
         let sent = self.seam.now();
         self.know_the_end("open session").await?;
         let id: Arc<str> = self.seam.uuid().simple().to_string().into();
@@ -41,21 +44,18 @@ impl Engine {
         let regular = silence / RENEWALS;
         let mut pause = regular;
         while !cell.has_ended() {
-            let until = cell.valid_until().moment();
+            let until = cell.valid_until();
+            if until.is_past(self.seam.now()) {
+                tracing::warn!(session = %id, "no renewal was acknowledged in time; the session is over");
+                return self.core().end_own(&id, Ended::Expired);
+            }
+            let until = until.moment();
             self.seam.sleep_until((self.seam.now() + pause).min(until)).await;
             let renewed = tokio::select! {
                 biased;
+                // The deadline may have moved meanwhile, by the answer to another task: it is looked at anew.
+                () = self.seam.sleep_until(until) => continue,
                 renewed = self.renew(&id, &cell, silence) => renewed,
-                () = self.seam.sleep_until(until) => {
-                    // Race: the renewal that moved the deadline was answered to another task just now.
-                    // Closed by: looking at the deadline again.
-                    // Cost if missed: a living session is given up.
-                    if cell.valid_until().is_past(self.seam.now()) {
-                        tracing::warn!(session = %id, "no renewal was acknowledged in time; the session is over");
-                        return self.core().end_own(&id, Ended::Expired);
-                    }
-                    Ok(())
-                }
             };
             pause = match renewed {
                 Ok(()) => regular,
@@ -209,7 +209,12 @@ struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    fn submit(mut self, latch: &Latch, holder: Bytes, over_term: Option<&Term>) -> Result<oneshot::Receiver<Reply>, Error> {
+    fn submit(
+        mut self,
+        latch: &Latch,
+        holder: Bytes,
+        over_term: Option<&Term>,
+    ) -> Result<oneshot::Receiver<Reply>, Error> {
         let sent = self.engine.seam.now();
         let mut core = self.engine.core();
         core.check_open("acquire")?;

@@ -221,7 +221,9 @@ impl super::Core {
     /// Whether what a frozen session wants is kept from the journal.
     fn held_up(&self, submission: &Submission) -> Option<Error> {
         let session = match submission.operation.as_ref()? {
-            Operation::Acquire { session, .. } | Operation::Renew { session } | Operation::Release { session, .. } => session,
+            Operation::Acquire { session, .. } | Operation::Renew { session } | Operation::Release { session, .. } => {
+                session
+            }
             Operation::End { .. } | Operation::Commit(_) => return None,
         };
         let frozen = self.own.get(session).is_some_and(|own| own.frozen);

@@ -6,7 +6,6 @@ use ha_core::Error;
 use ha_core::journal::SnapshotName;
 
 use crate::disk::Folder;
-use crate::failure::failed;
 use crate::names;
 use crate::shared::Shared;
 
@@ -26,7 +25,8 @@ impl Bulk {
     pub(crate) fn snapshots(&self) -> Result<Vec<SnapshotName>, Error> {
         self.shared.usable()?;
         let listed = self.shared.snapshots();
-        let mut listed = listed.map_err(|error| failed(LIST, self.shared.path(Folder::Snapshots, ""), error))?;
+        let mut listed =
+            listed.map_err(|error| self.shared.failed(LIST, self.shared.path(Folder::Snapshots, ""), error))?;
         listed.sort_unstable_by(|one, other| other.cmp(one));
         self.shared.same_directory(LIST)?;
         Ok(listed)
@@ -41,14 +41,14 @@ impl Bulk {
                 self.shared.same_directory(READ)?;
                 Ok(None)
             }
-            Err(error) => Err(failed(READ, self.shared.path(Folder::Snapshots, &file), error)),
+            Err(error) => Err(self.shared.failed(READ, self.shared.path(Folder::Snapshots, &file), error)),
         }
     }
 
     pub(crate) fn put_snapshot(&self, name: SnapshotName, bytes: &Bytes) -> Result<(), Error> {
         self.shared.usable()?;
         let file = names::snapshot(name);
-        let fail = |error| failed(PUBLISH, self.shared.path(Folder::Snapshots, &file), error);
+        let fail = |error| self.shared.failed(PUBLISH, self.shared.path(Folder::Snapshots, &file), error);
         let staged = self.shared.stage(PUBLISH, bytes)?;
         let named = self.shared.name(&staged, Folder::Snapshots, &file);
         let published = match named {

@@ -6,7 +6,7 @@ use ha_core::journal::{Published, Read};
 use ha_core::{Error, ErrorKind};
 
 use crate::disk::Folder;
-use crate::failure::{failed, is_refusal, unknown};
+use crate::failure::{is_refusal, unknown};
 use crate::names;
 use crate::shared::{Naming, Shared};
 
@@ -99,7 +99,7 @@ impl Front {
         if self.shared.mount.is_local() && is_refusal(&error) {
             // On a full disk nothing may lie about that is not needed.
             self.discard();
-            return failed(PUBLISH, path, error);
+            return self.shared.failed(PUBLISH, path, error);
         }
         // It names the reason if the directory is gone, and poisons the handle.
         let gone = self.shared.same_directory(PUBLISH).err();
@@ -136,7 +136,7 @@ impl Front {
                     entries.push(Bytes::from(entry));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                Err(error) => return Err(failed(READ, self.shared.path(Folder::Entries, &name), error)),
+                Err(error) => return Err(self.shared.failed(READ, self.shared.path(Folder::Entries, &name), error)),
             }
             let Some(next) = number.checked_add(1) else { break };
             number = next;
@@ -149,8 +149,10 @@ impl Front {
             self.shared.sync(Folder::Entries)?;
             self.durable = last;
         }
-        let floor =
-            self.shared.floor().map_err(|error| failed(READ, self.shared.path(Folder::Snapshots, ""), error))?;
+        let floor = self
+            .shared
+            .floor()
+            .map_err(|error| self.shared.failed(READ, self.shared.path(Folder::Snapshots, ""), error))?;
         self.shared.same_directory(READ)?;
         Ok(Read { entries, floor })
     }

@@ -182,12 +182,18 @@ impl Shared {
     /// # Errors
     /// Nothing was published, and the file is removed if it can be. After a failed fsync it is not used again.
     pub(crate) fn stage(&self, operation: &'static str, bytes: &[u8]) -> Result<String, Error> {
-        stage(&*self.disk, &self.seam, bytes).map_err(|error| {
-            // A directory that is gone says "not found" here; better say why.
-            self.same_directory(operation)
-                .err()
-                .unwrap_or_else(|| failed(operation, self.path(Folder::Staged, ""), error))
-        })
+        stage(&*self.disk, &self.seam, bytes)
+            .map_err(|error| self.failed(operation, self.path(Folder::Staged, ""), error))
+    }
+
+    /// What a failed operation means, where it is certain that nothing was applied. In a directory that is gone
+    /// nothing is found, or the handle of it is stale; then this says so, and ends the handle.
+    pub(crate) fn failed(&self, operation: &'static str, path: impl Display, error: io::Error) -> Error {
+        use io::ErrorKind::{NotFound, StaleNetworkFileHandle};
+        let gone = matches!(error.kind(), NotFound | StaleNetworkFileHandle)
+            .then(|| self.same_directory(operation).err())
+            .flatten();
+        gone.unwrap_or_else(|| failed(operation, path, error))
     }
 }
 

@@ -5,7 +5,6 @@ use ha_core::Error;
 
 use crate::bulk::Bulk;
 use crate::disk::Folder;
-use crate::failure::failed;
 use crate::names;
 use crate::witness;
 
@@ -26,7 +25,8 @@ impl Bulk {
     fn sweep_numbers(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let listed = shared.snapshots();
-        let mut listed = listed.map_err(|error| failed(SWEEP, shared.path(Folder::Snapshots, ""), error))?;
+        let mut listed =
+            listed.map_err(|error| self.shared.failed(SWEEP, shared.path(Folder::Snapshots, ""), error))?;
         let Some(floor) = listed.iter().map(|name| name.floor).max() else { return Ok(()) };
         // Race: the snapshot was linked and not yet fsynced by its maker; entries are removed on its strength, and a
         //       loss of power takes it away and not their removal.
@@ -34,7 +34,8 @@ impl Bulk {
         // Cost if missed: everything is lost.
         shared.sync(Folder::Snapshots)?;
         let entries = shared.disk.list(Folder::Entries);
-        let mut entries = entries.map_err(|error| failed(SWEEP, shared.path(Folder::Entries, ""), error))?;
+        let mut entries =
+            entries.map_err(|error| self.shared.failed(SWEEP, shared.path(Folder::Entries, ""), error))?;
         entries.retain(|name| names::parse_entry(name).is_some_and(|number| number <= floor));
         entries.sort_unstable();
         for name in entries {
@@ -51,7 +52,8 @@ impl Bulk {
 
     fn sweep_leftovers(&self, sessions: &BTreeSet<&str>) -> Result<(), Error> {
         let disk = &self.shared.disk;
-        let list = |folder| disk.list(folder).map_err(|error| failed(SWEEP, self.shared.path(folder, ""), error));
+        let list =
+            |folder| disk.list(folder).map_err(|error| self.shared.failed(SWEEP, self.shared.path(folder, ""), error));
         let mut staged = list(Folder::Staged)?;
         staged.retain(|name| names::is_staged(name));
         let mut holders = list(Folder::Holders)?;
@@ -65,7 +67,8 @@ impl Bulk {
         let mark = self.shared.stage(SWEEP, b"")?;
         let now = disk.stat(Folder::Staged, &mark);
         let _ = disk.remove(Folder::Staged, &mark);
-        let now = now.map_err(|error| failed(SWEEP, self.shared.path(Folder::Staged, &mark), error))?.modified_s;
+        let now =
+            now.map_err(|error| self.shared.failed(SWEEP, self.shared.path(Folder::Staged, &mark), error))?.modified_s;
         let is_old = |folder, name: &str| {
             let found = disk.stat(folder, name);
             found.is_ok_and(|found| found.is_file && now.saturating_sub(found.modified_s) > LEFTOVER_S)
@@ -96,7 +99,7 @@ impl Bulk {
                 tracing::warn!(%path, "a directory has the name of a file of the journal: it is left alone");
                 Ok(())
             }
-            error => Err(failed(SWEEP, path, error)),
+            error => Err(self.shared.failed(SWEEP, path, error)),
         }
     }
 }

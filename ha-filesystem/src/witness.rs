@@ -76,8 +76,7 @@ impl Witness for LockWitness {
         let (shared, name) = (Arc::clone(&self.shared), session.to_owned());
         let kept = self.front.run(move |_| {
             shared.usable()?;
-            take(&*shared.disk, &name)
-                .map_err(|error| failure::failed(TESTIFY, shared.path(Folder::Holders, &name), error))
+            take(&shared, &name).map_err(|error| failure::failed(TESTIFY, shared.path(Folder::Holders, &name), error))
         });
         match kept.await {
             Ok((file, found)) => {
@@ -99,17 +98,24 @@ impl Witness for LockWitness {
     }
 }
 
-/// Makes the holder file and locks it. Not fsynced: it says nothing after a loss of power.
-fn take(disk: &dyn Disk, session: &str) -> io::Result<(Box<dyn DiskFile>, crate::disk::Stat)> {
+/// Makes the holder file. It is locked and marked before it has its name, so that nobody finds it otherwise. Not
+/// fsynced: it says nothing after a loss of power.
+fn take(shared: &Shared, session: &str) -> io::Result<(Box<dyn DiskFile>, crate::disk::Stat)> {
     if !names::is_holder(session) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the session's name cannot be that of a file"));
     }
-    let mut file = disk.create(Folder::Holders, session)?;
-    let lock = file.file().ok_or(io::ErrorKind::Unsupported)?;
-    lock.try_lock().map_err(io::Error::from)?;
-    file.write(MARK)?;
-    let found = file.stat()?;
-    Ok((file, found))
+    let staged = names::staged(shared.seam.random_u64(), shared.seam.random_u64());
+    let mut file = shared.disk.create(Folder::Staged, &staged)?;
+    let taken = (|| {
+        let lock = file.file().ok_or(io::ErrorKind::Unsupported)?;
+        lock.try_lock().map_err(io::Error::from)?;
+        file.write(MARK)?;
+        shared.name(&staged, Folder::Holders, session)?;
+        file.stat()
+    })();
+    // Gone already after a rename; else a leftover that is collected one day.
+    let _ = shared.disk.remove(Folder::Staged, &staged);
+    taken.map(|found| (file, found))
 }
 
 /// Whether nobody holds that file, and it is one of ours.

@@ -59,8 +59,12 @@ async fn a_directory_that_is_deleted_or_replaced_ends_the_handle() {
     // Deleted altogether: nothing can be staged, which is certain.
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("root");
-    let device = open(&root).await.unwrap();
+    let (device, reader) = (open(&root).await.unwrap(), open(&root).await.unwrap());
     fs::remove_dir_all(&root).unwrap();
+    for error in [reader.read(1).await.unwrap_err(), reader.snapshots().await.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "not an empty journal: {error:?}");
+        assert!(error.to_string().contains("deleted or replaced"), "{error}");
+    }
     let error = device.publish(1, 1, &text("a")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.to_string().contains("deleted or replaced"), "{error}");
@@ -105,4 +109,35 @@ async fn two_journals_in_two_directories_know_nothing_of_each_other() {
     assert_eq!(one.publish(1, 1, &text("a")).await, Ok(Published::Won { floor: 0 }));
     assert!(other.read(1).await.unwrap().entries.is_empty());
     assert!(matches!(one.profile().reads, ReadGuarantee::Linearizable | ReadGuarantee::Monotonic));
+}
+
+/// What a process without rights is told; run as another user.
+const STRANGER: &str = "HA_FILESYSTEM_STRANGER";
+
+#[test]
+fn stranger() {
+    let Some(directory) = std::env::var_os(STRANGER) else { return };
+    let opened = ha_testkit::run::block_on(open(directory.as_ref()));
+    println!("stranger: {:?}", opened.map(|_| ()).map_err(|error| (error.kind(), error.to_string())));
+}
+
+#[tokio::test]
+async fn a_directory_that_may_not_be_written_is_denied_with_its_path() {
+    // Fails if a missing permission looks like an empty journal, or like a disk that failed.
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("root");
+    drop(open(&root).await.unwrap());
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // The test's own program may lie where the other user does not get to.
+    let program = directory.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut command = std::process::Command::new(&program);
+    command.args(["--exact", "directory::stranger", "--nocapture"]).env(STRANGER, &root).current_dir(directory.path());
+    let Ok(output) = command.uid(65_534).gid(65_534).output() else {
+        return println!("skipped: this user cannot start a process as another one");
+    };
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.contains("Denied") && output.contains("root"), "{output}");
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ha_filesystem::disk::{Disk, DiskFile, Folder, Stat};
@@ -142,6 +142,8 @@ pub struct Recorded {
     world: Arc<Mutex<World>>,
     fault: Arc<Mutex<Fault>>,
     steps: Arc<AtomicU64>,
+    /// Whether a write was torn.
+    tore: Arc<AtomicBool>,
     has_links: bool,
 }
 
@@ -163,7 +165,7 @@ enum Kind {
 impl Recorded {
     pub fn on(world: &Arc<Mutex<World>>, fault: Fault) -> Arc<Self> {
         let (world, steps) = (Arc::clone(world), Arc::new(AtomicU64::new(0)));
-        Arc::new(Self { world, fault: Arc::new(Mutex::new(fault)), steps, has_links: true })
+        Arc::new(Self { world, fault: Arc::new(Mutex::new(fault)), steps, tore: Arc::default(), has_links: true })
     }
 
     pub fn without_links(world: &Arc<Mutex<World>>, fault: Fault) -> Arc<Self> {
@@ -182,6 +184,10 @@ impl Recorded {
         matches!(*self.fault.lock().unwrap(), Fault::Crash(at) | Fault::Torn(at) if self.steps() > at)
     }
 
+    pub fn tore(&self) -> bool {
+        self.tore.load(Ordering::SeqCst)
+    }
+
     pub fn heal(&self) {
         *self.fault.lock().unwrap() = Fault::None;
     }
@@ -195,7 +201,10 @@ impl Recorded {
         let now = self.steps.fetch_add(1, Ordering::SeqCst);
         let fail = |code: i32| Err(io::Error::from_raw_os_error(code));
         Ok(match *self.fault.lock().unwrap() {
-            Fault::Torn(at) if now == at && kind == Kind::Write => Go::Half,
+            Fault::Torn(at) if now == at && kind == Kind::Write => {
+                self.tore.store(true, Ordering::SeqCst);
+                Go::Half
+            }
             Fault::Crash(at) | Fault::Torn(at) if now >= at => return fail(EIO),
             Fault::Fails(at, code) if now == at => return fail(code),
             Fault::FailsDone(at, code) if now == at => Go::ThenFail(code),
@@ -354,7 +363,7 @@ impl Disk for Recorded {
 impl Recorded {
     fn file(&self, inode: u64) -> Box<dyn DiskFile> {
         let (world, steps, fault) = (Arc::clone(&self.world), Arc::clone(&self.steps), Arc::clone(&self.fault));
-        let disk = Self { world, fault, steps, has_links: self.has_links };
+        let disk = Self { world, fault, steps, tore: Arc::clone(&self.tore), has_links: self.has_links };
         Box::new(RecordedFile { disk, inode })
     }
 }

@@ -41,6 +41,10 @@ async fn on(empty: World, has_links: bool, fault: impl Fn(u64) -> Fault, power_f
         let mut ledger = Ledger::default();
         play(Arc::clone(&disk), &world, &mut ledger, has_links).await;
         disk.heal();
+        if matches!(fault, Fault::Torn(_)) && !disk.tore() {
+            // As if it had crashed there, which is tried elsewhere.
+            continue;
+        }
         tried.points += 1;
         let is_dead = matches!(fault, Fault::Crash(_) | Fault::Torn(_));
         let world = world.lock().unwrap().clone();

@@ -72,7 +72,7 @@ pub(super) async fn follow(engine: Arc<Engine>) {
 impl Engine {
     /// Waits until the journal was read to its end by a round that began after this was called. Those who come while
     /// one is under way share the next.
-    pub(super) async fn read_to_the_end(&self) -> Result<(), Error> {
+    pub(in crate::journal) async fn read_to_the_end(&self) -> Result<(), Error> {
         let mut rounds = self.round.subscribe();
         let awaited = self.core().rounds + 1;
         self.signals.wanted.notify_one();

@@ -23,6 +23,8 @@ pub struct World {
     forgotten: BTreeSet<(Folder, String)>,
     pub clock_s: i64,
     pub lie: Option<Lie>,
+    /// Whether handles answer listings from what they saw last, until they change the folder themselves.
+    pub caches: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -142,6 +144,7 @@ pub struct Recorded {
     world: Arc<Mutex<World>>,
     fault: Arc<Mutex<Fault>>,
     steps: Arc<AtomicU64>,
+    listed: Arc<Mutex<BTreeMap<Folder, Vec<String>>>>,
     /// Whether a write was torn.
     tore: Arc<AtomicBool>,
     has_links: bool,
@@ -165,7 +168,14 @@ enum Kind {
 impl Recorded {
     pub fn on(world: &Arc<Mutex<World>>, fault: Fault) -> Arc<Self> {
         let (world, steps) = (Arc::clone(world), Arc::new(AtomicU64::new(0)));
-        Arc::new(Self { world, fault: Arc::new(Mutex::new(fault)), steps, tore: Arc::default(), has_links: true })
+        Arc::new(Self {
+            world,
+            fault: Arc::new(Mutex::new(fault)),
+            steps,
+            listed: Arc::default(),
+            tore: Arc::default(),
+            has_links: true,
+        })
     }
 
     pub fn without_links(world: &Arc<Mutex<World>>, fault: Fault) -> Arc<Self> {
@@ -312,6 +322,7 @@ impl Disk for Recorded {
         world.files.insert(inode, Contents { modified_s, ..Contents::default() });
         world.names.insert(key, inode);
         drop(world);
+        self.listed.lock().unwrap().remove(&folder);
         done(go, ())?;
         Ok(self.file(inode))
     }
@@ -340,7 +351,11 @@ impl Disk for Recorded {
 
     fn list(&self, folder: Folder) -> io::Result<Vec<String>> {
         let (world, go) = self.step(Kind::Look)?;
-        done(go, world.names(folder))
+        let mut listed = self.listed.lock().unwrap();
+        if !world.caches {
+            listed.insert(folder, world.names(folder));
+        }
+        done(go, listed.entry(folder).or_insert_with(|| world.names(folder)).clone())
     }
 
     fn stat(&self, folder: Folder, name: &str) -> io::Result<Stat> {
@@ -363,7 +378,14 @@ impl Disk for Recorded {
 impl Recorded {
     fn file(&self, inode: u64) -> Box<dyn DiskFile> {
         let (world, steps, fault) = (Arc::clone(&self.world), Arc::clone(&self.steps), Arc::clone(&self.fault));
-        let disk = Self { world, fault, steps, tore: Arc::clone(&self.tore), has_links: self.has_links };
+        let disk = Self {
+            world,
+            fault,
+            steps,
+            listed: Arc::clone(&self.listed),
+            tore: Arc::clone(&self.tore),
+            has_links: self.has_links,
+        };
         Box::new(RecordedFile { disk, inode })
     }
 }

@@ -178,3 +178,30 @@ async fn where_listings_are_cached_each_is_made_fresh_and_what_that_leaves_is_co
     device.sweep(&[]).await.unwrap();
     assert!(!world.lock().unwrap().names(Folder::Snapshots).contains(&left));
 }
+
+#[tokio::test]
+async fn a_shared_file_system_without_hard_links_is_refused_with_the_reason() {
+    // Fails if a rename that only this client judges is taken for exclusive.
+    for (name, reach, is_taken) in [
+        ("fuse", Reach::Network, false),
+        ("unknown", Reach::Network, false),
+        ("smb", Reach::Network, true),
+        ("vfat", Reach::Machine, true),
+    ] {
+        let disk = Recorded::without_links(&world(), Fault::None);
+        let settings = FilesystemSettings::at("recorded-disk");
+        let opened = FilesystemDevice::open_on(disk, Mount { name, reach }, settings, Seam::system()).await;
+        match opened {
+            Ok(device) => {
+                assert!(is_taken, "{name}");
+                assert_eq!(device.publish(1, 1, &bytes("a")).await, Ok(Published::Won { floor: 0 }));
+                assert_eq!(device.publish(1, 2, &bytes("b")).await, Ok(Published::Taken));
+                assert_eq!(device.publish(2, 2, &bytes("b")).await, Ok(Published::Won { floor: 0 }));
+            }
+            Err(error) => {
+                assert!(!is_taken && error.kind() == ErrorKind::Unsupported, "{error:?}");
+                assert!(error.to_string().contains("hard links") && error.to_string().contains(name), "{error}");
+            }
+        }
+    }
+}

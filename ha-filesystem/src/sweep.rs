@@ -27,7 +27,13 @@ impl Bulk {
         let listed = shared.snapshots();
         let mut listed =
             listed.map_err(|error| self.shared.failed(SWEEP, shared.path(Folder::Snapshots, ""), error))?;
-        let Some(floor) = listed.iter().map(|name| name.floor).max() else { return Ok(()) };
+        listed.sort_unstable();
+        // Two ways lead to what is removed here: through the newest snapshot, and through the second newest. One
+        // snapshot alone may be damaged one day, so with one nothing is removed, whatever floor it names.
+        let floor = listed.iter().map(|name| name.floor).max();
+        let second = listed.iter().rev().nth(1).map(|name| name.number);
+        let (Some(floor), Some(second)) = (floor, second) else { return Ok(()) };
+        let floor = floor.min(second);
         // Race: the snapshot was linked and not yet fsynced by its maker; entries are removed on its strength, and a
         //       loss of power takes it away and not their removal.
         // Closed by: our own fsync between the listing and the first removal.
@@ -42,7 +48,6 @@ impl Bulk {
             self.remove(Folder::Entries, &name)?;
         }
         // The oldest first: a listing rests on that.
-        listed.sort_unstable();
         listed.truncate(listed.len().saturating_sub(SNAPSHOTS_KEPT));
         for name in listed {
             self.remove(Folder::Snapshots, &names::snapshot(name))?;
@@ -56,11 +61,14 @@ impl Bulk {
             |folder| disk.list(folder).map_err(|error| self.shared.failed(SWEEP, self.shared.path(folder, ""), error));
         let mut staged = list(Folder::Staged)?;
         staged.retain(|name| names::is_staged(name));
+        // What made a listing fresh and was not removed.
+        let mut marks = list(Folder::Snapshots)?;
+        marks.retain(|name| names::is_staged(name));
         let mut holders = list(Folder::Holders)?;
         // From another machine a lock cannot be seen, and so nothing says that a holder is gone.
         let judged = self.shared.mount.is_local();
         holders.retain(|name| judged && names::is_holder(name) && !sessions.contains(name.as_str()));
-        if staged.is_empty() && holders.is_empty() {
+        if staged.is_empty() && marks.is_empty() && holders.is_empty() {
             return Ok(());
         }
         // By the clock of the file system: that of this machine may be wrong, and was not asked when they were written.
@@ -73,8 +81,10 @@ impl Bulk {
             let found = disk.stat(folder, name);
             found.is_ok_and(|found| found.is_file && now.saturating_sub(found.modified_s) > LEFTOVER_S)
         };
-        for name in staged.iter().filter(|name| is_old(Folder::Staged, name)) {
-            self.remove(Folder::Staged, name)?;
+        for (folder, names) in [(Folder::Staged, &staged), (Folder::Snapshots, &marks)] {
+            for name in names.iter().filter(|name| is_old(folder, name)) {
+                self.remove(folder, name)?;
+            }
         }
         for name in holders.iter().filter(|name| is_old(Folder::Holders, name)) {
             if witness::is_abandoned(&**disk, name) {

@@ -10,7 +10,7 @@ use crate::{open, text};
 async fn what_was_published_is_there_when_the_directory_is_opened_again() {
     let directory = tempfile::tempdir().unwrap();
     let deep = directory.path().join("made/on/the/way");
-    let name = SnapshotName { number: 2, floor: 1 };
+    let (older, name) = (SnapshotName { number: 1, floor: 0 }, SnapshotName { number: 2, floor: 1 });
     let device = open(&deep).await.unwrap();
     for number in 1..=3 {
         device.publish(number, u128::from(number), &text(&format!("entry {number}"))).await.unwrap();
@@ -18,13 +18,16 @@ async fn what_was_published_is_there_when_the_directory_is_opened_again() {
     device.put_snapshot(name, &text("state")).await.unwrap();
     device.put_snapshot(name, &text("ignored: it exists")).await.unwrap();
     device.sweep(&[]).await.unwrap();
+    assert_eq!(device.read(1).await.unwrap().entries.len(), 3, "one snapshot alone is no reason to remove anything");
+    device.put_snapshot(older, &text("older state")).await.unwrap();
+    device.sweep(&[]).await.unwrap();
     let identity = device.identity();
     assert_eq!(device.profile().reads, device.mount().reads());
     drop(device);
 
     let device = open(&deep).await.unwrap();
     assert_eq!(device.identity(), identity);
-    assert_eq!(device.snapshots().await.unwrap(), [name]);
+    assert_eq!(device.snapshots().await.unwrap(), [name, older]);
     assert_eq!(device.read_snapshot(name).await.unwrap(), Some(text("state")));
     assert_eq!(device.read_snapshot(SnapshotName { number: 3, floor: 1 }).await.unwrap(), None);
     let read = device.read(2).await.unwrap();

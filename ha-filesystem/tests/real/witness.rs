@@ -137,3 +137,26 @@ async fn what_is_not_the_very_lock_is_no_evidence() {
     drop(testimony);
     witness.death(SESSION, &record).await;
 }
+
+#[tokio::test]
+async fn a_sweep_leaves_the_files_of_the_living_alone_however_old_they_are() {
+    // Fails if a standby that waits for days loses its evidence before it leads.
+    let directory = tempfile::tempdir().unwrap();
+    let device = open(directory.path()).await.unwrap();
+    let Some(witness) = device.witness() else { return println!("skipped: no locks here") };
+    let living = witness.testify("living").await.unwrap();
+    let gone = witness.testify("gone").await.unwrap();
+    let known = witness.testify("known").await.unwrap();
+    let holders = directory.path().join(".ha-journal/holders");
+    for name in ["living", "gone", "known"] {
+        let file = File::options().write(true).open(holders.join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    drop((gone, known));
+    device.sweep(&["known".into()]).await.unwrap();
+    assert!(holders.join("living").exists() && holders.join("known").exists());
+    assert!(!holders.join("gone").exists());
+    drop(living);
+    device.sweep(&[]).await.unwrap();
+    assert_eq!(fs::read_dir(&holders).unwrap().count(), 0);
+}

@@ -2,8 +2,11 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ha_core::ErrorKind;
+use ha_core::backend::ReadGuarantee;
 use ha_core::journal::{Journal, Published, SnapshotName};
+use ha_core::seam::Seam;
 use ha_filesystem::disk::{Disk, Folder};
+use ha_filesystem::{FilesystemDevice, FilesystemSettings, Mount, Reach};
 
 use crate::disk::{EIO, Fault, Recorded, World};
 use crate::script::open;
@@ -127,4 +130,78 @@ async fn what_does_not_fit_is_refused_before_anything_is_written() {
     assert_eq!(device.publish(1, 1, &large).await.unwrap_err().kind(), ErrorKind::TooLarge);
     assert_eq!(device.publish(0, 1, &bytes("a")).await.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(disk.steps(), before);
+}
+
+#[tokio::test]
+async fn two_ways_lead_to_all_that_is_swept() {
+    // Fails if the damage of one snapshot is the end of everything, because the one at its floor was never made.
+    let world = world();
+    let device = open(Recorded::on(&world, Fault::None)).await.unwrap();
+    for number in 1..=6 {
+        device.publish(number, u128::from(number), &bytes("x")).await.unwrap();
+    }
+    device.put_snapshot(SnapshotName { number: 6, floor: 4 }, &bytes("s")).await.unwrap();
+    device.sweep(&[]).await.unwrap();
+    assert_eq!(world.lock().unwrap().names(Folder::Entries).len(), 6);
+    device.put_snapshot(SnapshotName { number: 2, floor: 0 }, &bytes("s")).await.unwrap();
+    device.sweep(&[]).await.unwrap();
+    let left = world.lock().unwrap().names(Folder::Entries);
+    assert_eq!(
+        left.first().map(String::as_str),
+        Some("00000000000000000003"),
+        "from the second newest on all is there"
+    );
+    assert_eq!(device.read(3).await.unwrap().floor, 4, "the floor that answers carry stays what is listed");
+}
+
+#[tokio::test]
+async fn where_listings_are_cached_each_is_made_fresh_and_what_that_leaves_is_collected() {
+    // Fails if a writer on a network file system sees the floor of the past after its link.
+    let world = world();
+    let network = Mount { name: "recorded", reach: Reach::Network };
+    let disk = Recorded::on(&world, Fault::None);
+    let settings = FilesystemSettings::at("recorded-disk");
+    let device = FilesystemDevice::open_on(Arc::clone(&disk) as _, network, settings, Seam::system()).await.unwrap();
+    assert!(device.witness().is_none() && device.profile().reads == ReadGuarantee::Monotonic);
+    let others = open(Recorded::on(&world, Fault::None)).await.unwrap();
+    for (number, floor) in [(2, 0), (4, 2)] {
+        others.put_snapshot(SnapshotName { number, floor }, &bytes("s")).await.unwrap();
+    }
+    world.lock().unwrap().caches = true;
+    assert_eq!(device.publish(1, 1, &bytes("late")).await, Ok(Published::Won { floor: 2 }));
+    others.put_snapshot(SnapshotName { number: 6, floor: 4 }, &bytes("s")).await.unwrap();
+    assert_eq!(device.publish(2, 2, &bytes("late")).await, Ok(Published::Won { floor: 4 }));
+    world.lock().unwrap().caches = false;
+    let left = "f".repeat(32);
+    drop(disk.create(Folder::Snapshots, &left).unwrap());
+    world.lock().unwrap().clock_s = 3601;
+    device.sweep(&[]).await.unwrap();
+    assert!(!world.lock().unwrap().names(Folder::Snapshots).contains(&left));
+}
+
+#[tokio::test]
+async fn a_shared_file_system_without_hard_links_is_refused_with_the_reason() {
+    // Fails if a rename that only this client judges is taken for exclusive.
+    for (name, reach, is_taken) in [
+        ("fuse", Reach::Network, false),
+        ("unknown", Reach::Network, false),
+        ("smb", Reach::Network, true),
+        ("vfat", Reach::Machine, true),
+    ] {
+        let disk = Recorded::without_links(&world(), Fault::None);
+        let settings = FilesystemSettings::at("recorded-disk");
+        let opened = FilesystemDevice::open_on(disk, Mount { name, reach }, settings, Seam::system()).await;
+        match opened {
+            Ok(device) => {
+                assert!(is_taken, "{name}");
+                assert_eq!(device.publish(1, 1, &bytes("a")).await, Ok(Published::Won { floor: 0 }));
+                assert_eq!(device.publish(1, 2, &bytes("b")).await, Ok(Published::Taken));
+                assert_eq!(device.publish(2, 2, &bytes("b")).await, Ok(Published::Won { floor: 0 }));
+            }
+            Err(error) => {
+                assert!(!is_taken && error.kind() == ErrorKind::Unsupported, "{error:?}");
+                assert!(error.to_string().contains("hard links") && error.to_string().contains(name), "{error}");
+            }
+        }
+    }
 }

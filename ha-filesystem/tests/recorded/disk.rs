@@ -1,7 +1,6 @@
-//! A disk in memory that knows what is durable: the bytes of a file after its fsync, a name after the fsync of its
-//! folder. A loss of power keeps any part of the rest. Each handle on it can be given one fault, at one step.
+//! A handle's way to a disk in memory. Each handle can be given one fault, at one step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,29 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ha_filesystem::disk::{Disk, DiskFile, Folder, Stat};
 
-type Names = BTreeMap<(Folder, String), u64>;
-
-/// What lies on the medium, seen and durable.
-#[derive(Debug, Clone, Default)]
-pub struct World {
-    files: BTreeMap<u64, Contents>,
-    names: Names,
-    durable_names: Names,
-    folders: BTreeSet<Folder>,
-    durable_folders: BTreeSet<Folder>,
-    /// Names whose write-back failed: a later fsync believes them clean.
-    forgotten: BTreeSet<(Folder, String)>,
-    pub clock_s: i64,
-    pub lie: Option<Lie>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Contents {
-    bytes: Vec<u8>,
-    durable: Option<Vec<u8>>,
-    forgotten: bool,
-    modified_s: i64,
-}
+use crate::world::Contents;
+pub use crate::world::World;
 
 /// What a handle meets at one of its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,83 +43,13 @@ const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 const EPERM: i32 = 1;
 
-impl World {
-    /// The things that a loss of power decides about.
-    pub fn undecided(&self) -> usize {
-        self.differing().len() + self.unsynced().len() + self.folders.difference(&self.durable_folders).count()
-    }
-
-    fn differing(&self) -> Vec<(Folder, String)> {
-        let all: BTreeSet<_> = self.names.keys().chain(self.durable_names.keys()).cloned().collect();
-        all.into_iter().filter(|name| self.names.get(name) != self.durable_names.get(name)).collect()
-    }
-
-    fn unsynced(&self) -> Vec<u64> {
-        let differs = |file: &Contents| file.durable.as_ref() != Some(&file.bytes);
-        self.files.iter().filter(|(_, file)| differs(file)).map(|(inode, _)| *inode).collect()
-    }
-
-    /// The medium after a loss of power. `choose` answers a number below its argument for each undecided thing.
-    pub fn after_power_cut(&self, mut choose: impl FnMut(usize) -> usize) -> Self {
-        let mut after = self.clone();
-        for name in self.differing() {
-            let kept = if choose(2) == 0 { self.durable_names.get(&name) } else { self.names.get(&name) };
-            match kept {
-                Some(inode) => after.names.insert(name, *inode),
-                None => after.names.remove(&name),
-            };
-        }
-        for inode in self.unsynced() {
-            let file = &self.files[&inode];
-            let old = file.durable.clone().unwrap_or_default();
-            let kept = match choose(4) {
-                0 => old,
-                1 => file.bytes.clone(),
-                2 => file.bytes[..file.bytes.len() / 2].to_vec(),
-                _ => vec![0; file.bytes.len()],
-            };
-            after.files.get_mut(&inode).unwrap().bytes = kept;
-        }
-        for folder in self.folders.difference(&self.durable_folders) {
-            if choose(2) == 0 {
-                let gone = |of: Folder| of == *folder || (*folder == Folder::Journal && of != Folder::Root);
-                after.folders.retain(|of| !gone(*of));
-                after.names.retain(|(of, _), _| !gone(*of));
-            }
-        }
-        after.durable_names = after.names.clone();
-        after.durable_folders = after.folders.clone();
-        after.forgotten.clear();
-        for file in after.files.values_mut() {
-            file.durable = Some(file.bytes.clone());
-            file.forgotten = false;
-        }
-        after
-    }
-
-    /// The file of that name.
-    pub fn bytes(&self, folder: Folder, name: &str) -> Option<&[u8]> {
-        let inode = self.names.get(&(folder, name.to_owned()))?;
-        Some(&self.files[inode].bytes)
-    }
-
-    /// The names in a folder.
-    pub fn names(&self, folder: Folder) -> Vec<String> {
-        self.names.keys().filter(|(of, _)| *of == folder).map(|(_, name)| name.clone()).collect()
-    }
-
-    /// Takes a name away, as an operator does.
-    pub fn take_away(&mut self, folder: Folder, name: &str) {
-        self.names.remove(&(folder, name.to_owned()));
-    }
-}
-
 /// One handle's way to the medium.
 #[derive(Debug)]
 pub struct Recorded {
     world: Arc<Mutex<World>>,
     fault: Arc<Mutex<Fault>>,
     steps: Arc<AtomicU64>,
+    listed: Arc<Mutex<BTreeMap<Folder, Vec<String>>>>,
     /// Whether a write was torn.
     tore: Arc<AtomicBool>,
     has_links: bool,
@@ -165,7 +73,14 @@ enum Kind {
 impl Recorded {
     pub fn on(world: &Arc<Mutex<World>>, fault: Fault) -> Arc<Self> {
         let (world, steps) = (Arc::clone(world), Arc::new(AtomicU64::new(0)));
-        Arc::new(Self { world, fault: Arc::new(Mutex::new(fault)), steps, tore: Arc::default(), has_links: true })
+        Arc::new(Self {
+            world,
+            fault: Arc::new(Mutex::new(fault)),
+            steps,
+            listed: Arc::default(),
+            tore: Arc::default(),
+            has_links: true,
+        })
     }
 
     pub fn without_links(world: &Arc<Mutex<World>>, fault: Fault) -> Arc<Self> {
@@ -312,6 +227,7 @@ impl Disk for Recorded {
         world.files.insert(inode, Contents { modified_s, ..Contents::default() });
         world.names.insert(key, inode);
         drop(world);
+        self.listed.lock().unwrap().remove(&folder);
         done(go, ())?;
         Ok(self.file(inode))
     }
@@ -340,7 +256,11 @@ impl Disk for Recorded {
 
     fn list(&self, folder: Folder) -> io::Result<Vec<String>> {
         let (world, go) = self.step(Kind::Look)?;
-        done(go, world.names(folder))
+        let mut listed = self.listed.lock().unwrap();
+        if !world.caches {
+            listed.insert(folder, world.names(folder));
+        }
+        done(go, listed.entry(folder).or_insert_with(|| world.names(folder)).clone())
     }
 
     fn stat(&self, folder: Folder, name: &str) -> io::Result<Stat> {
@@ -363,7 +283,14 @@ impl Disk for Recorded {
 impl Recorded {
     fn file(&self, inode: u64) -> Box<dyn DiskFile> {
         let (world, steps, fault) = (Arc::clone(&self.world), Arc::clone(&self.steps), Arc::clone(&self.fault));
-        let disk = Self { world, fault, steps, tore: Arc::clone(&self.tore), has_links: self.has_links };
+        let disk = Self {
+            world,
+            fault,
+            steps,
+            listed: Arc::clone(&self.listed),
+            tore: Arc::clone(&self.tore),
+            has_links: self.has_links,
+        };
         Box::new(RecordedFile { disk, inode })
     }
 }

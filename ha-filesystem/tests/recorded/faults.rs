@@ -147,8 +147,7 @@ fn a_disk_that_forgets_what_it_acknowledged_is_found_out_here() {
     // Fails if these tests would let a missing fsync pass.
     let folders = [Folder::Root, Folder::Journal, Folder::Entries, Folder::Snapshots].map(Lie::Folder);
     for lie in folders.into_iter().chain([Lie::Files]) {
-        let mut lying = World::default();
-        lying.lie = Some(lie);
+        let lying = World { lie: Some(lie), ..World::default() };
         let tried = std::panic::catch_unwind(|| {
             ha_testkit::run::block_on(on(lying, true, Fault::Crash, true));
         });

@@ -7,3 +7,4 @@ mod clauses;
 mod disk;
 mod faults;
 mod script;
+mod world;

@@ -5,6 +5,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::own::Own;
 use super::queue::{InFlight, Queue, Reply, Submission};
+use super::reader::Round;
 use super::silence::Seen;
 use crate::backend::{Acquire, Ended};
 use crate::journal::{Answer, Captured, Entry, Operation, SessionRecord, State, Why};
@@ -26,6 +27,8 @@ pub(super) struct Signals {
     pub(super) guard: Notify,
     /// A snapshot is to be made.
     pub(super) point: Notify,
+    /// The journal was read to its end, or never will be again. Wakes all, in the order of their coming.
+    pub(super) round: Notify,
 }
 
 /// A snapshot to be made.
@@ -57,6 +60,8 @@ pub(in crate::journal) struct Core {
     pub(super) stopped: bool,
     /// How many times the journal was begun to be read to its end.
     pub(super) rounds: u64,
+    /// The last of them that is over.
+    pub(super) round: Round,
 }
 
 impl Core {
@@ -75,6 +80,7 @@ impl Core {
             closed: false,
             stopped: false,
             rounds: 0,
+            round: Round::default(),
         }
     }
 
@@ -238,6 +244,17 @@ impl Core {
             self.farewells.insert(id, own.frozen);
         }
         self.signals.guard.notify_one();
+    }
+
+    /// Ends a session here, and sends its end to the journal if it may stand there.
+    pub(super) fn part_with(&mut self, id: &str, now: Moment) -> Option<oneshot::Receiver<Reply>> {
+        self.end_own(id, Ended::Closed);
+        let session = self.farewells.get_key_value(id).map(|(id, _)| Arc::clone(id))?;
+        if self.stopped {
+            return None;
+        }
+        self.farewells.insert(Arc::clone(&session), true);
+        Some(self.submit(Some(Operation::End { session, why: Why::Closed }), false, now))
     }
 
     // Race: an attempt whose outcome was unknown takes a latch after its session was closed, because its entry came

@@ -170,32 +170,33 @@ impl Engine {
 
     /// Ends a session here and in the journal.
     pub(in crate::journal) async fn close_session(&self, id: &str) -> Result<(), Error> {
-        let Some(answer) = self.part_with(id) else { return Ok(()) };
-        answer.await.unwrap_or_else(|_| Err(closed("close session"))).map(drop)
+        match self.part_with(id) {
+            Some(answer) => answer.await.unwrap_or_else(|_| Err(closed("close session"))).map(drop),
+            None if self.core().farewells.contains_key(id) => Err(closed("close session")),
+            None => Ok(()),
+        }
     }
 
     /// Ends a session here, and sends its end to the journal if it may stand there.
     pub(in crate::journal) fn part_with(&self, id: &str) -> Option<oneshot::Receiver<Reply>> {
         let now = self.seam.now();
-        let mut core = self.core();
-        core.end_own(id, Ended::Closed);
-        let session = core.farewells.get_key_value(id).map(|(id, _)| Arc::clone(id))?;
-        core.farewells.insert(Arc::clone(&session), true);
-        if core.stopped {
-            return None;
-        }
-        Some(core.submit(Some(Operation::End { session, why: Why::Closed }), false, now))
+        self.core().part_with(id, now)
     }
 
     /// Closes the handle to callers, ends all its sessions, and sends home who waits.
     pub(super) fn end_all(&self) -> Vec<oneshot::Receiver<Reply>> {
-        let ids: Vec<Arc<str>> = {
+        let now = self.seam.now();
+        // Race: the writer goes when the handle is closed and its queue is empty.
+        // Closed by: the ends of the sessions are in the queue when the lock is given back.
+        // Cost if missed: latches that are free only after their silence.
+        let ends = {
             let mut core = self.core();
             core.closed = true;
-            core.own.keys().chain(core.farewells.keys()).cloned().collect()
+            let ids: Vec<Arc<str>> = core.own.keys().chain(core.farewells.keys()).cloned().collect();
+            ids.iter().filter_map(|id| core.part_with(id, now)).collect()
         };
         self.closed.send_replace(true);
-        let ends = ids.iter().filter_map(|id| self.part_with(id)).collect();
+        self.signals.round.notify_waiters();
         self.signals.submitted.notify_one();
         ends
     }

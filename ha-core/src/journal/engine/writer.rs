@@ -34,17 +34,15 @@ pub(super) async fn write(engine: Arc<Engine>) {
             continue;
         }
         {
-            let core = engine.core();
+            let mut core = engine.core();
             if core.closed && core.queue.is_empty() {
+                core.stopped = true;
                 break;
             }
         }
         engine.signals.submitted.notified().await;
     }
-    if Arc::strong_count(&engine) == 1 {
-        // Nobody holds the handle any more.
-        let _ = engine.seam.timeout(DEVICE_PATIENCE, engine.device.close()).await;
-    }
+    let _ = engine.seam.timeout(DEVICE_PATIENCE, engine.device.close()).await;
 }
 
 impl Engine {

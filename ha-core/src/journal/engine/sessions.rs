@@ -8,7 +8,7 @@ use super::own::{Cell, Own};
 use super::queue::Reply;
 use super::{Engine, closed, unexpected};
 use crate::backend::{Acquire, Ended, Latch, SessionOptions, Term};
-use crate::journal::{Answer, Operation, Registration, Why};
+use crate::journal::{Answer, Operation, Registration};
 use crate::{Error, ErrorKind};
 
 /// How many renewals fit into one silence.

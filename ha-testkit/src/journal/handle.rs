@@ -175,18 +175,16 @@ impl Journal for MemoryHandle {
         if self.faults.is_deaf() {
             return patience.await;
         }
-        let mut steps = self.medium.steps.subscribe();
         let there = async {
             loop {
+                let appended = self.medium.appended.notified();
                 {
                     let files = self.medium.files();
                     if files.entries.contains_key(&number) || files.floor() >= number {
                         return;
                     }
                 }
-                if steps.changed().await.is_err() {
-                    return;
-                }
+                appended.await;
             }
         };
         tokio::select! {

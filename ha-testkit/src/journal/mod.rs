@@ -17,7 +17,7 @@ use bytes::Bytes;
 use ha_core::backend::ReadGuarantee;
 use ha_core::journal::{Published, SnapshotName};
 use ha_core::seam::Seam;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 pub use factory::JournalFactory;
 pub use faults::{Faults, Gate, PublishFault, ReadFault};
@@ -36,8 +36,8 @@ pub(crate) struct Medium {
     pub(crate) reads: ReadGuarantee,
     pub(crate) witness: Option<Arc<MemoryWitness>>,
     files: Mutex<Files>,
-    /// Counts what was done, for those who wait for something new.
-    pub(crate) steps: watch::Sender<u64>,
+    /// Rung when something new is there. Whoever waits is woken in the order of coming, so one seed replays a run.
+    pub(crate) appended: Notify,
 }
 
 /// What lies in the directory.
@@ -67,7 +67,7 @@ impl Medium {
         files.entries.insert(number, bytes.clone());
         let floor = files.floor();
         drop(files);
-        self.steps.send_modify(|steps| *steps += 1);
+        self.appended.notify_waiters();
         Published::Won { floor }
     }
 }
@@ -93,7 +93,7 @@ impl MemoryJournal {
 
     fn with(seam: Seam, reads: ReadGuarantee, witness: Option<Arc<MemoryWitness>>) -> Self {
         let identity = seam.uuid().as_u128();
-        let medium = Medium { seam, identity, reads, witness, files: Mutex::default(), steps: watch::Sender::new(0) };
+        let medium = Medium { seam, identity, reads, witness, files: Mutex::default(), appended: Notify::new() };
         Self { medium: Arc::new(medium) }
     }
 

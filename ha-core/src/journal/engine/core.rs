@@ -1,10 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
 use super::own::Own;
 use super::queue::{InFlight, Queue, Reply, Submission};
+use super::reader::Round;
 use super::silence::Seen;
 use crate::backend::{Acquire, Ended};
 use crate::journal::{Answer, Captured, Entry, Operation, SessionRecord, State, Why};
@@ -26,6 +27,8 @@ pub(super) struct Signals {
     pub(super) guard: Notify,
     /// A snapshot is to be made.
     pub(super) point: Notify,
+    /// The journal was read to its end, or never will be again. Wakes all, in the order of their coming.
+    pub(super) round: Notify,
 }
 
 /// A snapshot to be made.
@@ -46,7 +49,8 @@ pub(in crate::journal) struct Core {
     pub(super) farewells: BTreeMap<Arc<str>, bool>,
     /// When each session of the journal was last heard of.
     pub(super) seen: BTreeMap<Arc<str>, Seen>,
-    pub(super) due: Option<Due>,
+    /// The last two points, so that snapshots of two that follow each other are made also by who is late.
+    pub(super) due: VecDeque<Due>,
     /// What makes the handle useless: bytes in the journal that nobody can read.
     pub(super) broken: Option<Error>,
     /// The number that the journal certainly reaches, and what it means if it does not.
@@ -57,6 +61,8 @@ pub(in crate::journal) struct Core {
     pub(super) stopped: bool,
     /// How many times the journal was begun to be read to its end.
     pub(super) rounds: u64,
+    /// The last of them that is over.
+    pub(super) round: Round,
 }
 
 impl Core {
@@ -69,12 +75,13 @@ impl Core {
             own: BTreeMap::new(),
             farewells: BTreeMap::new(),
             seen: BTreeMap::new(),
-            due: None,
+            due: VecDeque::new(),
             broken: None,
             reaches: None,
             closed: false,
             stopped: false,
             rounds: 0,
+            round: Round::default(),
         }
     }
 
@@ -108,7 +115,10 @@ impl Core {
             in_flight.barriers.into_iter().for_each(|ticket| ticket.answer(Ok(None)));
         }
         if self.state.point().is_some() {
-            self.due = Some(Due { captured: self.state.capture(), author });
+            if self.due.len() == 2 {
+                self.due.pop_front();
+            }
+            self.due.push_back(Due { captured: self.state.capture(), author });
             self.signals.point.notify_one();
         }
         self.say_farewell(now);
@@ -219,13 +229,6 @@ impl Core {
             Ok(_) => {}
             Err(error) => own.doubted |= registers && error.may_have_applied(),
         }
-        if let Some(own) = self.own.get_mut(session)
-            && !own.registered
-            && !own.doubted
-        {
-            // It lost: whoever is registered nowhere has nothing to testify.
-            own.testimony = None;
-        }
     }
 
     /// Ends a session for its owner. If it may stand in the journal, its end is sent there.
@@ -238,6 +241,17 @@ impl Core {
             self.farewells.insert(id, own.frozen);
         }
         self.signals.guard.notify_one();
+    }
+
+    /// Ends a session here, and sends its end to the journal if it may stand there.
+    pub(super) fn part_with(&mut self, id: &str, now: Moment) -> Option<oneshot::Receiver<Reply>> {
+        self.end_own(id, Ended::Closed);
+        let session = self.farewells.get_key_value(id).map(|(id, _)| Arc::clone(id))?;
+        if self.stopped {
+            return None;
+        }
+        self.farewells.insert(Arc::clone(&session), true);
+        Some(self.submit(Some(Operation::End { session, why: Why::Closed }), false, now))
     }
 
     // Race: an attempt whose outcome was unknown takes a latch after its session was closed, because its entry came

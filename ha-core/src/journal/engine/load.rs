@@ -10,7 +10,7 @@ const LISTS_MAX: usize = 20;
 
 /// What became of one look at the snapshots.
 enum Look {
-    Loaded(State),
+    Loaded(Box<State>),
     None,
     /// A snapshot that was listed is gone: a newer one has taken its place.
     Gone,
@@ -26,7 +26,7 @@ impl Engine {
             match self.look().await? {
                 Look::Loaded(state) => {
                     let now = self.seam.now();
-                    self.core().replace(state, now);
+                    self.core().replace(*state, now);
                     return Ok(());
                 }
                 Look::None if opening => return Ok(()),
@@ -46,7 +46,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::Corrupt, "load a snapshot").because(why));
         }
         let error = match self.load(newest).await? {
-            Some(Ok(state)) => return Ok(Look::Loaded(state)),
+            Some(Ok(state)) => return Ok(Look::Loaded(Box::new(state))),
             None => return Ok(Look::Gone),
             Some(Err(error)) => error,
         };
@@ -78,7 +78,7 @@ impl Engine {
         };
         tracing::warn!(%error, from = state.position(), "the newest snapshot is damaged; what it was made of is replayed");
         self.core().reaches = Some((damaged.number, missing(Shown(damaged))));
-        Ok(Look::Loaded(state))
+        Ok(Look::Loaded(Box::new(state)))
     }
 
     async fn load(&self, name: SnapshotName) -> Result<Option<Result<State, Error>>, Error> {

@@ -32,7 +32,6 @@ use crate::seam::{Seam, Task};
 use crate::{Error, ErrorKind};
 
 pub(super) use self::own::Cell;
-use self::reader::Round;
 
 /// No single call of the device is waited for longer. A hung file system then says so instead of hanging everybody.
 const DEVICE_PATIENCE: Duration = Duration::from_secs(30);
@@ -52,8 +51,6 @@ pub(super) struct Engine {
     reads_by_barrier: bool,
     signals: Arc<Signals>,
     core: Mutex<Core>,
-    /// The last time that the journal was read to its end.
-    round: watch::Sender<Round>,
     /// How many batches were answered.
     batches: watch::Sender<u64>,
     closed: watch::Sender<bool>,
@@ -81,7 +78,6 @@ impl Engine {
             journal,
             signals: Arc::clone(&core.signals),
             core: Mutex::new(core),
-            round: watch::Sender::new(Round::default()),
             batches: watch::Sender::new(0),
             closed: watch::Sender::new(false),
         })

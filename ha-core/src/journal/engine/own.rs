@@ -75,7 +75,7 @@ pub(in crate::journal) struct Own {
     pub(super) settled: Arc<Notify>,
     /// Whether nothing of it reaches the journal, as if the network were cut.
     pub(in crate::journal) frozen: bool,
-    /// What others see ending with this process.
+    /// What others see ending with this process. Kept through attempts that lose: the next one may win.
     pub(super) testimony: Option<Testimony>,
 }
 

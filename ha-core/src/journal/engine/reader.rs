@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const READS_MAX: usize = 100_000;
 
 /// The last time that the journal was read to its end.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Round {
     number: u64,
     result: Result<(), Error>,
@@ -57,7 +57,8 @@ pub(super) async fn follow(engine: Arc<Engine>) {
         };
         let result = engine.read_on().await;
         let failed = result.as_ref().err().cloned();
-        engine.round.send_replace(Round { number, result });
+        engine.core().round = Round { number, result };
+        engine.signals.round.notify_waiters();
         if let Some(error) = failed {
             tracing::debug!(%error, "the journal could not be read on");
             tokio::select! {
@@ -73,17 +74,20 @@ impl Engine {
     /// Waits until the journal was read to its end by a round that began after this was called. Those who come while
     /// one is under way share the next.
     pub(in crate::journal) async fn read_to_the_end(&self) -> Result<(), Error> {
-        let mut rounds = self.round.subscribe();
         let awaited = self.core().rounds + 1;
         self.signals.wanted.notify_one();
-        let mut closed = self.closed.subscribe();
-        tokio::select! {
-            biased;
-            round = rounds.wait_for(|round| round.number >= awaited) => match round {
-                Ok(round) => round.result.clone(),
-                Err(_) => Err(super::closed("read")),
-            },
-            _ = closed.wait_for(|closed| *closed) => Err(super::closed("read")),
+        loop {
+            let over = self.signals.round.notified();
+            {
+                let core = self.core();
+                if core.closed {
+                    return Err(super::closed("read"));
+                }
+                if core.round.number >= awaited {
+                    return core.round.result.clone();
+                }
+            }
+            over.await;
         }
     }
 

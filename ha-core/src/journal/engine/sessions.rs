@@ -8,7 +8,7 @@ use super::own::{Cell, Own};
 use super::queue::Reply;
 use super::{Engine, closed, unexpected};
 use crate::backend::{Acquire, Ended, Latch, SessionOptions, Term};
-use crate::journal::{Answer, Operation, Registration, Why};
+use crate::journal::{Answer, Operation, Registration};
 use crate::{Error, ErrorKind};
 
 /// How many renewals fit into one silence.
@@ -85,8 +85,22 @@ impl Engine {
             Some(answer) => answer.await.unwrap_or_else(|_| Err(closed("renew"))).map(drop),
             None => {
                 self.know_the_end("renew").await?;
-                cell.extend(sent + silence);
-                Ok(())
+                // Race: an attempt on a latch whose outcome nobody knew has registered the session, long before this
+                //       reading; the others have counted its silence from there.
+                // Closed by: only a reading that shows it unregistered prolongs it.
+                // Cost if missed: silence gives the latch to another before `valid_until`.
+                let core = self.core();
+                match core.own.get(id) {
+                    Some(own) if own.registered => {
+                        let why = "it is registered by now, and renews itself by entries";
+                        Err(Error::new(ErrorKind::Unavailable, "renew").at(id).because(why))
+                    }
+                    Some(_) => {
+                        cell.extend(sent + silence);
+                        Ok(())
+                    }
+                    None => Ok(()),
+                }
             }
         }
     }
@@ -170,32 +184,33 @@ impl Engine {
 
     /// Ends a session here and in the journal.
     pub(in crate::journal) async fn close_session(&self, id: &str) -> Result<(), Error> {
-        let Some(answer) = self.part_with(id) else { return Ok(()) };
-        answer.await.unwrap_or_else(|_| Err(closed("close session"))).map(drop)
+        match self.part_with(id) {
+            Some(answer) => answer.await.unwrap_or_else(|_| Err(closed("close session"))).map(drop),
+            None if self.core().farewells.contains_key(id) => Err(closed("close session")),
+            None => Ok(()),
+        }
     }
 
     /// Ends a session here, and sends its end to the journal if it may stand there.
     pub(in crate::journal) fn part_with(&self, id: &str) -> Option<oneshot::Receiver<Reply>> {
         let now = self.seam.now();
-        let mut core = self.core();
-        core.end_own(id, Ended::Closed);
-        let session = core.farewells.get_key_value(id).map(|(id, _)| Arc::clone(id))?;
-        core.farewells.insert(Arc::clone(&session), true);
-        if core.stopped {
-            return None;
-        }
-        Some(core.submit(Some(Operation::End { session, why: Why::Closed }), false, now))
+        self.core().part_with(id, now)
     }
 
     /// Closes the handle to callers, ends all its sessions, and sends home who waits.
     pub(super) fn end_all(&self) -> Vec<oneshot::Receiver<Reply>> {
-        let ids: Vec<Arc<str>> = {
+        let now = self.seam.now();
+        // Race: the writer goes when the handle is closed and its queue is empty.
+        // Closed by: the ends of the sessions are in the queue when the lock is given back.
+        // Cost if missed: latches that are free only after their silence.
+        let ends = {
             let mut core = self.core();
             core.closed = true;
-            core.own.keys().chain(core.farewells.keys()).cloned().collect()
+            let ids: Vec<Arc<str>> = core.own.keys().chain(core.farewells.keys()).cloned().collect();
+            ids.iter().filter_map(|id| core.part_with(id, now)).collect()
         };
         self.closed.send_replace(true);
-        let ends = ids.iter().filter_map(|id| self.part_with(id)).collect();
+        self.signals.round.notify_waiters();
         self.signals.submitted.notify_one();
         ends
     }

@@ -33,18 +33,18 @@ pub(super) async fn write(engine: Arc<Engine>) {
             engine.batch_done();
             continue;
         }
+        // What was refused without an entry is done as well: whoever waits for an empty queue hears of it.
+        engine.batch_done();
         {
-            let core = engine.core();
+            let mut core = engine.core();
             if core.closed && core.queue.is_empty() {
+                core.stopped = true;
                 break;
             }
         }
         engine.signals.submitted.notified().await;
     }
-    if Arc::strong_count(&engine) == 1 {
-        // Nobody holds the handle any more.
-        let _ = engine.seam.timeout(DEVICE_PATIENCE, engine.device.close()).await;
-    }
+    let _ = engine.seam.timeout(DEVICE_PATIENCE, engine.device.close()).await;
 }
 
 impl Engine {

@@ -110,7 +110,14 @@ fn take(shared: &Shared, session: &str) -> io::Result<(Box<dyn DiskFile>, crate:
         let lock = file.file().ok_or(io::ErrorKind::Unsupported)?;
         lock.try_lock().map_err(io::Error::from)?;
         file.write(MARK)?;
-        shared.name(&staged, Folder::Holders, session)?;
+        if let Err(error) = shared.name(&staged, Folder::Holders, session) {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+            // Made by an earlier call for the same session, whose caller had gone: no journal tells of that one.
+            shared.disk.remove(Folder::Holders, session)?;
+            shared.name(&staged, Folder::Holders, session)?;
+        }
         file.stat()
     })();
     // Gone already after a rename; else a leftover that is collected one day.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use answerer::{Answerer, Asked, Reply, connect, key, reply};
 use ha_consul::{BasicAuth, Consul, ConsulSettings};
 use ha_core::ErrorKind;
-use ha_core::backend::{Backend, Commit, Ended, Expect, Fence, Latch, Prefix, SessionOptions, Term};
+use ha_core::backend::{
+    Backend, Commit, Ended, Expect, Fence, Latch, Mark, Prefix, Revision, Scope, SessionOptions, Term,
+};
 use ha_core::seam::Seam;
 use ha_testkit::run::block_on;
 
@@ -120,6 +122,52 @@ fn an_answer_that_tells_of_other_keys_than_asked_for_is_none() {
         let error = consul.list(&Prefix::new("elsewhere").unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert_eq!(consul.list(&Prefix::new("place").unwrap()).await.unwrap().entries.len(), 1);
+    });
+}
+
+#[test]
+fn everything_that_decides_is_read_from_the_leader_of_the_servers() {
+    // Fails if a read is left to whichever server answers: one that led and was paused shows what was.
+    block_on(async {
+        let seam = Seam::system();
+        let answerer = Answerer::of(&seam, |asked| match asked.line.contains("index=") {
+            true => Reply::Silence,
+            false => reply(404, ""),
+        })
+        .await;
+        let consul = connect(ConsulSettings::at(answerer.address()), &seam).await.unwrap();
+        let (place, latch) = (Prefix::new("place").unwrap(), Latch::below(&Prefix::new("place/leader").unwrap()));
+        let seen = consul.list(&place).await.unwrap().mark;
+        consul.read(&key()).await.unwrap();
+        // A commit that only checks, and one that expects what can never be.
+        let _ = consul.commit(&Commit::new(seam.write_id()).check(key(), Expect::Absent)).await;
+        let never = Expect::Revision(Revision::from_native(0));
+        let _ = consul.commit(&Commit::new(seam.write_id()).put(key(), never, "x".into())).await;
+        let _ = consul.read(latch.key()).await;
+        for scope in [Scope::Key(key()), Scope::Below(place)] {
+            let _ = consul.changed(&scope, &Mark::UNSEEN).await;
+            // It parks after one that is consistent.
+            let parks = async {
+                while !answerer.asked().iter().any(|asked| asked.line.contains("index=")) {
+                    seam.sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let parks = seam.timeout(PATIENCE, parks);
+            tokio::select! {
+                biased;
+                changed = consul.changed(&scope, &seen) => panic!("nothing has changed: {changed:?}"),
+                parks = parks => assert!(parks.is_some(), "it never waits"),
+            }
+        }
+        let asked = answerer.asked();
+        let parked = |line: &str| line.contains("index=") && !line.contains("stale");
+        // Whether a key may be read at all is the same everywhere.
+        let probe = |line: &str| line.ends_with("/access");
+        for line in asked.iter().map(|asked| asked.line.as_str()) {
+            let reads = line.starts_with("GET /v1/kv/") || line.starts_with("PUT /v1/txn");
+            assert!(reads && (line.contains("consistent") || parked(line) || probe(line)), "{line}");
+        }
+        assert!(asked.len() >= 8, "{asked:?}");
     });
 }
 

@@ -76,9 +76,10 @@ struct Believer {
 async fn leader_after(w: &World, believers: &[Believer], token: u64) -> (usize, u64) {
     let found = async {
         loop {
-            let tokens = believers.iter().enumerate().filter_map(|(number, believer)| {
-                Some((believed(&believer.process.events()).last()?.token, number))
-            });
+            let tokens = believers
+                .iter()
+                .enumerate()
+                .filter_map(|(number, believer)| Some((believed(&believer.process.events()).last()?.token, number)));
             match tokens.max() {
                 Some((now, number)) if now > token => return (number, now),
                 _ => w.seam.sleep(ASK_EVERY * 4).await,

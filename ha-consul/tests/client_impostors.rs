@@ -186,6 +186,23 @@ fn a_password_that_an_answer_repeats_in_clear_is_not_shown() {
 }
 
 #[test]
+fn a_check_that_the_servers_never_hear_of_is_not_waited_for_as_long_as_the_silence() {
+    block_on(async {
+        // Fails if whoever opens a session asks a hundred times a second for a day.
+        let seam = Seam::system();
+        let missing = |asked: &Asked| match asked.line.contains("/session/create") {
+            true => reply(500, "Missing check 'ha-1' registration"),
+            false => in_order(asked),
+        };
+        let answerer = Answerer::of(&seam, missing).await;
+        let consul = connect(ConsulSettings::at(answerer.address()), &seam).await.unwrap();
+        let options = SessionOptions { silence: Duration::from_secs(24 * 60 * 60), label: "process".into() };
+        let opened = seam.timeout(PATIENCE, consul.open_session(&options)).await.expect("an answer");
+        assert_eq!(opened.map(drop).unwrap_err().kind(), ErrorKind::Unavailable);
+    });
+}
+
+#[test]
 fn a_session_with_an_endless_name_is_none() {
     block_on(async {
         let seam = Seam::system();

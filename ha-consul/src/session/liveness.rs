@@ -19,6 +19,8 @@ const SILENCE_MIN: Duration = Duration::from_millis(100);
 const SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many heartbeats fit into one silence, and renewals into one TTL.
 const RENEWALS: u32 = 3;
+/// How long an agent may take to tell its servers of a new check. It is a matter of milliseconds.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// How often and at what distance a session that cannot be destroyed at once is tried again.
 const DESTROY_TRIES: u32 = 5;
 const DESTROY_PAUSE: Duration = Duration::from_millis(200);
@@ -60,7 +62,7 @@ impl Living {
         }
         let request = session_request(settings, ttl, options, checks)?;
         let with_check = unused.check.is_some().then_some(agent);
-        let created = create(&inner, with_check, &request, at_registration + silence).await;
+        let created = create(&inner, with_check, &request, at_registration + silence.min(TOLD_WITHIN)).await;
         let (id, sent) = created.map_err(|failure| failure.of_read("open session", &options.label))?;
         let check = unused.check.take();
         drop(unused);

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
 
 use crate::http::{Http, Limits};
-use crate::session::{ConsulSession, Living};
+use crate::session::{ConsulSession, Epochs, Living};
 use crate::settings::ConsulSettings;
 use crate::watch::Watches;
 use crate::{commit, kv};
@@ -36,8 +36,7 @@ pub(crate) struct Inner {
     watches: Watches,
     profile: Profile,
     sessions: Mutex<Vec<Weak<Living>>>,
-    /// The greatest epoch of any latch that this process has seen.
-    pub(crate) epochs: AtomicU64,
+    pub(crate) epochs: Epochs,
     closed: AtomicBool,
 }
 
@@ -63,7 +62,7 @@ impl Consul {
         }
         let watches = Watches::new(Http::new(&settings)?, seam.clone(), settings.blocking_wait);
         let renewals = Http::new(&settings)?;
-        let (sessions, epochs, closed) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
+        let (sessions, epochs, closed) = (Mutex::default(), Epochs::default(), AtomicBool::new(false));
         Ok(Self(Arc::new(Inner { settings, seam, http, renewals, watches, profile, sessions, epochs, closed })))
     }
 

@@ -75,7 +75,8 @@ pub(crate) async fn read_latch(http: &Http, latch: &Latch) -> Result<LatchState,
 async fn get(http: &Http, path: &str) -> Result<(Option<Pair>, u64), Failure> {
     let answer = http.send(&Request::get(format!("kv/{path}?consistent"))).await?;
     let index = answer.index.unwrap_or(0);
-    Ok((pairs(answer)?.into_iter().next(), index))
+    let pairs = pairs(answer, |key| key == path)?;
+    Ok((pairs.into_iter().next(), index))
 }
 
 /// Reads one key.
@@ -95,7 +96,7 @@ pub(crate) async fn read(http: &Http, key: &Key) -> Result<Option<Entry>, Error>
 pub(crate) async fn list(http: &Http, below: &Prefix) -> Result<Snapshot, Error> {
     let failed = |failure: Failure| failure.of_read("list", below);
     let answer = http.send(&Request::get(format!("kv/{below}?recurse&consistent"))).await.map_err(failed)?;
-    let snapshot = snapshot(answer).map_err(failed)?;
+    let snapshot = snapshot(answer, below).map_err(failed)?;
     if snapshot.entries.is_empty() {
         prove_access(http, below).await.map_err(failed)?;
     }
@@ -117,10 +118,10 @@ pub(crate) async fn prove_readable(http: &Http, key: &Key) -> Result<(), Failure
     get(http, &layout::path_of(key)).await.map(drop)
 }
 
-/// The entries of an answer to a list, in the order of their keys.
-pub(crate) fn snapshot(answer: Answer) -> Result<Snapshot, Failure> {
+/// The entries of an answer to a list of that place, in the order of their keys.
+pub(crate) fn snapshot(answer: Answer, below: &Prefix) -> Result<Snapshot, Failure> {
     let mark = Mark::from_native(answer.index.unwrap_or(0).max(1));
-    let pairs = pairs(answer)?;
+    let pairs = pairs(answer, |key| key.starts_with(below.as_str()))?;
     let epochs: BTreeMap<Prefix, &Pair> = pairs
         .iter()
         .filter_map(|pair| {
@@ -139,14 +140,18 @@ pub(crate) fn snapshot(answer: Answer) -> Result<Snapshot, Failure> {
     Ok(Snapshot { entries, mark })
 }
 
-fn pairs(answer: Answer) -> Result<Vec<Pair>, Failure> {
+/// What an answer shows of the keys that it was asked for.
+fn pairs(answer: Answer, asked: impl Fn(&str) -> bool) -> Result<Vec<Pair>, Failure> {
     if answer.filtered {
         let why = "the token may not read all of it, and Consul left something out; correct its policy";
         return Err(Failure::new(FailureKind::Denied, why));
     }
     match answer.status {
         // Consul's own answers have an index; those of something else, such as an empty list, have none.
-        200 if answer.index.is_some() => answer.json(),
+        200 if answer.index.is_some() => {
+            let pairs: Vec<Pair> = answer.json()?;
+            if pairs.iter().all(|pair| asked(&pair.key)) { Ok(pairs) } else { Err(answer.not_consuls()) }
+        }
         404 if answer.index.is_some() => Ok(Vec::new()),
         _ => Err(answer.failure()),
     }
@@ -180,11 +185,12 @@ pub(crate) async fn transact(http: &Http, operations: &[Operation]) -> Result<Se
             let told = answer.json::<Transaction>()?;
             let refused = told.errors.is_some_and(|errors| !errors.is_empty());
             let pairs: Vec<Pair> = told.results.unwrap_or_default().into_iter().map(|result| result.kv).collect();
-            let mut silent = operations.iter().filter_map(Operation::answered);
-            // Something in between may answer everything with a success. Consul tells of each operation.
-            if refused || silent.any(|key| pairs.iter().all(|pair| pair.key != key)) {
-                let why = format!("status 200: not what Consul answers to it: {}; check the address", answer.shown());
-                return Err(Failure::new(FailureKind::Unknown, why));
+            // Something in between may answer everything with a success. Consul tells of each operation, in their order,
+            // and by which write each key is what it is.
+            let asked = operations.iter().filter_map(Operation::answered);
+            let whole = asked.eq(pairs.iter().map(|pair| pair.key.as_str()));
+            if refused || !whole || pairs.iter().any(|pair| pair.modify_index == 0) {
+                return Err(answer.not_consuls());
             }
             Ok(Sent::Applied(pairs))
         }

@@ -16,15 +16,28 @@ pub(crate) struct View {
     since: u64,
     /// When each key changed last since then.
     touched: Arc<BTreeMap<Key, u64>>,
-    /// Up to where it had been seen before Consul's index went back to `since`.
-    undone: u64,
+    /// What was seen and then undone.
+    undone: Arc<[Undone]>,
+}
+
+/// Marks of which Consul's index went back: those after the one up to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Undone {
+    pub(crate) after: u64,
+    pub(crate) up_to: u64,
+}
+
+impl Undone {
+    pub(crate) fn holds(self, mark: u64) -> bool {
+        self.after < mark && mark <= self.up_to
+    }
 }
 
 impl View {
-    /// The first after the start or a gap. `before`: up to where it had been seen.
-    pub(crate) fn first(snapshot: Snapshot, before: u64) -> Self {
+    /// The first after the start or a gap.
+    pub(crate) fn first(snapshot: Snapshot, undone: Arc<[Undone]>) -> Self {
         let since = snapshot.mark.native();
-        Self { snapshot: Arc::new(snapshot), since, touched: Arc::default(), undone: before }
+        Self { snapshot: Arc::new(snapshot), since, touched: Arc::default(), undone }
     }
 
     /// The next without a gap; also says whether it is news. Below an empty place Consul answers at every write
@@ -38,18 +51,20 @@ impl View {
         if touched.len() > TOUCHED_MAX {
             (since, touched) = (index, Arc::default());
         }
-        (Self { snapshot: Arc::new(snapshot), since, touched, undone: self.undone }, is_news)
+        let mut undone = Arc::clone(&self.undone);
+        if undone.iter().any(|undone| undone.holds(index)) {
+            undone = undone.iter().filter(|undone| !undone.holds(index)).copied().collect();
+        }
+        (Self { snapshot: Arc::new(snapshot), since, touched, undone }, is_news)
     }
 
     // Race: an older snapshot is restored while somebody is busy with what he saw, and does not wait: he is not told
     //       of the failure by which the others hear it.
     // Closed by: the marks that were undone are remembered. Consul's index goes on above them, so that no new one is
-    //       among them; where all data were lost it may be, once the index has come as far again.
+    //       among them; where all data were lost it comes to them again, and from then on they are forgotten.
     // Cost if missed: a waiter that holds on to what was rolled back until something is written.
     pub(crate) fn is_undone(&self, seen: u64) -> bool {
-        let (from, to) = (self.since, self.undone);
-        let index = self.snapshot.mark.native();
-        from < seen && seen <= to && !(from < index && index <= to)
+        self.undone.iter().any(|undone| undone.holds(seen))
     }
 
     /// What differs in the scope from what was seen; `None` if nothing does.
@@ -125,7 +140,8 @@ mod tests {
     #[test]
     fn who_has_read_a_change_is_not_woken_by_a_later_answer_that_shows_it() {
         // The latch was taken at 20, and its neighbour written at 21, before the next answer came.
-        let (view, _) = View::first(snapshot(&[("a/b", 9)], 9), 0).next(snapshot(&[("a/b", 21), ("a/latch", 20)], 21));
+        let (view, _) =
+            View::first(snapshot(&[("a/b", 9)], 9), [].into()).next(snapshot(&[("a/b", 21), ("a/latch", 20)], 21));
         let key = |key: &str| Scope::Key(Key::new(key).unwrap());
         assert!(view.news(&key("a/latch"), 20).is_none(), "it was read at 20");
         assert!(view.news(&key("a/latch"), 19).is_some(), "it was read before it was taken");
@@ -142,14 +158,18 @@ mod tests {
 
     #[test]
     fn marks_that_were_rolled_back_are_known_and_no_others() {
-        let view = View::first(at(1428), 1435);
+        let rolled_back = |after, up_to| Arc::from([Undone { after, up_to }]);
+        let view = View::first(at(1428), rolled_back(1428, 1435));
         let undone = |view: &View| (1420..1450).filter(|seen| view.is_undone(*seen)).collect::<Vec<_>>();
         assert_eq!(undone(&view), (1429..=1435).collect::<Vec<_>>());
         let (view, _) = view.next(at(1442));
         assert_eq!(undone(&view), (1429..=1435).collect::<Vec<_>>(), "those that come back late");
+        let view = View::first(at(1450), rolled_back(1428, 1435));
+        assert_eq!(undone(&view), (1429..=1435).collect::<Vec<_>>(), "also after a gap");
         // All data were lost: the index comes to the same numbers again.
-        let (view, _) = View::first(at(5), 1435).next(at(1430));
+        let (view, _) = View::first(at(5), rolled_back(5, 1435)).next(at(1430));
         assert!(undone(&view).is_empty());
-        assert!(undone(&View::first(at(1428), 0)).is_empty());
+        assert!(undone(&view.next(at(1440)).0).is_empty(), "they are marks of what was written anew");
+        assert!(undone(&View::first(at(1428), [].into())).is_empty());
     }
 }

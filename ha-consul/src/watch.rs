@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::http::{Failure, FailureKind, Http, Request};
 use crate::kv;
-use crate::view::View;
+use crate::view::{Undone, View};
 
 /// How many places are followed for themselves.
 const PLACES_MAX: usize = 64;
@@ -21,6 +21,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// The first pause after answers that brought nothing new, and the last.
 const VAIN_MIN: Duration = Duration::from_millis(1);
 const VAIN_MAX: Duration = Duration::from_millis(100);
+/// So many times that Consul's index went back are remembered. Each is somebody's doing.
+const UNDONE_MAX: usize = 16;
 /// What Consul adds to a wait at random is up to a sixteenth; what is silent for longer is dead.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -137,7 +139,8 @@ impl Watches {
                 used: Arc::clone(&used),
                 sender,
                 proved: None,
-                greatest: 0,
+                last: 0,
+                undone: Vec::new(),
             };
             Place { seen, used, task: self.seam.spawn(following.run()) }
         };
@@ -184,8 +187,10 @@ struct Following {
     sender: watch::Sender<Seen>,
     /// When it was last proved that the place may be read, though it is shown as empty.
     proved: Option<Moment>,
-    /// The greatest index that was ever seen here.
-    greatest: u64,
+    /// The index that was seen last.
+    last: u64,
+    /// What was seen and then undone, the last times.
+    undone: Vec<Undone>,
 }
 
 impl Following {
@@ -233,7 +238,7 @@ impl Following {
             let request = Request::get(format!("kv/{prefix}?recurse&consistent"));
             let answer = self.http.send(&request).await?;
             let (bytes, arrived) = (answer.body.len(), self.seam.now());
-            let snapshot = kv::snapshot(answer)?;
+            let snapshot = kv::snapshot(answer, &self.prefix)?;
             self.proved = None;
             self.prove(&snapshot).await?;
             return Ok((snapshot, bytes, arrived));
@@ -249,7 +254,7 @@ impl Following {
             return Err(Failure::new(FailureKind::NotDone, why));
         }
         let (bytes, arrived) = (answer.body.len(), self.seam.now());
-        let snapshot = kv::snapshot(answer)?;
+        let snapshot = kv::snapshot(answer, &self.prefix)?;
         self.prove(&snapshot).await?;
         Ok((snapshot, bytes, arrived))
     }
@@ -280,12 +285,18 @@ impl Following {
 
     /// Says whether it is news.
     fn show(&mut self, snapshot: Snapshot) -> bool {
-        let before = self.greatest;
-        self.greatest = before.max(snapshot.mark.native());
+        let now = snapshot.mark.native();
+        if now < self.last {
+            self.undone.push(Undone { after: now, up_to: self.last });
+            let oldest = self.undone.len().saturating_sub(UNDONE_MAX);
+            self.undone.drain(..oldest);
+        }
+        self.undone.retain(|undone| !undone.holds(now));
+        self.last = now;
         self.sender.send_if_modified(|seen| {
             let (view, is_news) = match seen {
                 Seen::All(view) => view.next(snapshot),
-                _ => (View::first(snapshot, before), true),
+                _ => (View::first(snapshot, self.undone.as_slice().into()), true),
             };
             *seen = Seen::All(view);
             is_news

@@ -162,7 +162,10 @@ pub(crate) struct NewSession<'a> {
     pub(crate) node_checks: Vec<String>,
 }
 
-/// The answer to a new session.
+/// The longest name of a session that is taken. Consul's have 36 bytes.
+const SESSION_ID_MAX: usize = 128;
+
+/// The answer to a new session, and one of those to a renewal.
 #[derive(Debug, Deserialize)]
 pub(crate) struct SessionId {
     #[serde(rename = "ID")]
@@ -172,7 +175,9 @@ pub(crate) struct SessionId {
 impl SessionId {
     /// It becomes part of paths and of terms, so it holds nothing that means something there.
     pub(crate) fn checked(self) -> Result<String, Failure> {
-        if !self.id.is_empty() && self.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        if (1..=SESSION_ID_MAX).contains(&self.id.len())
+            && self.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
             return Ok(self.id);
         }
         Err(Failure::new(FailureKind::Unknown, "the new session has no name that Consul gives; check the address"))

@@ -24,7 +24,9 @@ fn healthy(asked: &Asked) -> Reply {
     match asked.line.split_once(' ') {
         Some(("PUT", target)) if target.starts_with("/v1/txn") => written(),
         Some(("PUT", target)) if target.starts_with("/v1/session/create") => reply(200, r#"{"ID":"the-session"}"#),
-        Some(("PUT", _)) => reply(200, "[]"),
+        Some(("PUT", target)) if target.starts_with("/v1/session/destroy") => reply(200, "true"),
+        Some(("PUT", target)) if target.starts_with("/v1/session/renew") => reply(200, r#"[{"ID":"the-session"}]"#),
+        Some(("PUT", _)) => reply(200, ""),
         Some(("GET", target)) if target.contains("index=") => Reply::Silence,
         _ => reply(404, ""),
     }

@@ -290,10 +290,20 @@ fn who_was_busy_while_a_snapshot_was_restored_is_told_all_the_same() {
         .await;
         let before = parked.count();
         w.in_time("the other follows what was restored", parked.matched(before + 2)).await;
-        for scope in [Scope::Key(key), Scope::Below(Prefix::new("place").unwrap())] {
-            let told = w.in_time("it is told", w.consul.changed(&scope, &seen)).await;
-            assert!(told.is_err_and(|error| error.kind() == ErrorKind::Unavailable));
-        }
+        let tells = async |when: &str| {
+            for scope in [Scope::Key(key.clone()), Scope::Below(Prefix::new("place").unwrap())] {
+                let told = w.in_time(when, w.consul.changed(&scope, &seen)).await;
+                assert!(told.is_err_and(|error| error.kind() == ErrorKind::Unavailable), "{when}");
+            }
+        };
+        tells("it is told").await;
+        // Something is written beyond all that was seen, and the connection breaks.
+        w.put_any(&Key::new("place/other").unwrap()).await;
+        let cut = w.proxy.treat(self::parked().times(1), Treatment::Refuse);
+        w.in_time("it breaks", cut.matched(1)).await;
+        let before = parked.count();
+        w.in_time("it is followed again", parked.matched(before + 2)).await;
+        tells("it is told also after a break").await;
         Ok(())
     });
 }

@@ -17,7 +17,7 @@ use crate::fixture::Fixture;
 use crate::registry::Case;
 
 /// No case takes this long unless something hangs, or the store is far slower than the largest cases
-/// bear: they make ten thousand commits.
+/// bear: they make a thousand commits, and leave ten thousand keys.
 const CASE_MAX: Duration = Duration::from_secs(120);
 
 /// A running case.

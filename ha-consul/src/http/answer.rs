@@ -1,3 +1,5 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
@@ -27,7 +29,8 @@ impl Answer {
     /// Decodes a 200. What cannot be decoded did not come from a Consul that we understand.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let error = self.hidden(&error.to_string());
+            // It quotes what it found, whole.
+            let error = self.shown_of(&error.to_string());
             let why = format!("not the answer of a Consul agent ({error}): {}; check the address", self.shown());
             Failure::new(FailureKind::Unknown, why)
         })
@@ -36,6 +39,19 @@ impl Answer {
     /// Passes a 200 on, and says of everything else what it means.
     pub(crate) fn ok(self) -> Result<Self, Failure> {
         if self.status == 200 { Ok(self) } else { Err(self.failure()) }
+    }
+
+    /// Passes a 200 on that says nothing more, as Consul's own does where there is nothing to say. A page of something
+    /// in between has a text.
+    pub(crate) fn without_text(self) -> Result<Self, Failure> {
+        let answer = self.ok()?;
+        if answer.body.trim_ascii().is_empty() { Ok(answer) } else { Err(answer.not_consuls()) }
+    }
+
+    /// A success that is not what Consul answers.
+    pub(crate) fn not_consuls(&self) -> Failure {
+        let why = format!("status {}: not what Consul answers to it: {}; check the address", self.status, self.shown());
+        Failure::new(FailureKind::Unknown, why)
     }
 
     pub(crate) fn failure(&self) -> Failure {
@@ -69,14 +85,31 @@ impl Answer {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             let Ok(secret) = secret.to_str() else { continue };
-            let secret = secret.trim_start_matches("Basic ");
-            text = text.replace(secret, "…");
-            // Where the text was cut, the beginning of one may be left.
-            let part = (1..secret.len()).rev().find(|end| text.ends_with(&secret[..*end]));
-            text.truncate(text.len() - part.unwrap_or(0));
+            let Some(basic) = secret.strip_prefix("Basic ") else {
+                text = without(text, secret);
+                continue;
+            };
+            text = without(text, basic);
+            // Whoever asked for it can read it, and may repeat it as it was before.
+            let clear = STANDARD.decode(basic).ok().and_then(|clear| String::from_utf8(clear).ok());
+            if let Some((_, password)) = clear.as_deref().and_then(|clear| clear.split_once(':')) {
+                text = without(text, password);
+            }
         }
         text
     }
+}
+
+fn without(text: String, secret: &str) -> String {
+    if secret.is_empty() {
+        return text;
+    }
+    let mut text = text.replace(secret, "…");
+    // Where the text was cut, the beginning of one may be left.
+    let mut ends = secret.char_indices().rev().map(|(end, _)| end).filter(|end| *end > 0);
+    let part = ends.find(|end| text.ends_with(&secret[..*end]));
+    text.truncate(text.len() - part.unwrap_or(0));
+    text
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -130,7 +129,7 @@ impl Taken {
                 .because("Consul applied the transaction and does not say what it wrote; attempt again"));
         };
         let epoch = epoch.max(index);
-        living.inner.epochs.fetch_max(epoch, Ordering::AcqRel);
+        living.inner.epochs.saw(latch, epoch);
         let term = Native { session: living.id().to_owned(), index }.term(epoch);
         self.attempts().insert(latch.key().clone(), Attempt::Won(term.clone()));
         Ok(Acquire::Won(term))
@@ -142,7 +141,7 @@ impl Taken {
 /// This process also counts on from what it has seen itself. Where all of Consul's data were lost, its index
 /// begins anew, and nothing but those who were there knows of earlier epochs.
 fn next_epoch(living: &Living, latch: &Latch, state: &LatchState) -> Result<u64, Error> {
-    let known = living.inner.epochs.fetch_max(state.epoch(), Ordering::AcqRel);
+    let known = living.inner.epochs.saw(latch, state.epoch());
     state.next_epoch(known).ok_or_else(|| {
         Error::new(ErrorKind::Corrupt, "acquire")
             .at(latch.epoch_key())

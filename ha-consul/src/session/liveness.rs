@@ -9,7 +9,7 @@ use ha_core::{Error, ErrorKind};
 use super::cell::Cell;
 use super::check::{deregistration, place};
 use crate::backend::Inner;
-use crate::http::{Failure, FailureKind, Request};
+use crate::http::{Answer, Failure, FailureKind, Request};
 use crate::settings::Liveness;
 use crate::wire::{NewSession, SessionId, go_duration};
 
@@ -19,6 +19,8 @@ const SILENCE_MIN: Duration = Duration::from_millis(100);
 const SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many heartbeats fit into one silence, and renewals into one TTL.
 const RENEWALS: u32 = 3;
+/// How long an agent may take to tell its servers of a new check. It is a matter of milliseconds.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// How often and at what distance a session that cannot be destroyed at once is tried again.
 const DESTROY_TRIES: u32 = 5;
 const DESTROY_PAUSE: Duration = Duration::from_millis(200);
@@ -60,7 +62,7 @@ impl Living {
         }
         let request = session_request(settings, ttl, options, checks)?;
         let with_check = unused.check.is_some().then_some(agent);
-        let created = create(&inner, with_check, &request, at_registration + silence).await;
+        let created = create(&inner, with_check, &request, at_registration + silence.min(TOLD_WITHIN)).await;
         let (id, sent) = created.map_err(|failure| failure.of_read("open session", &options.label))?;
         let check = unused.check.take();
         drop(unused);
@@ -95,8 +97,8 @@ impl Living {
             self.inner.seam.sleep(pause).await;
             pause = regular;
             let sent = self.inner.seam.now();
-            match http.send(&request).await.and_then(|answer| answer.ok()) {
-                Ok(_) => self.cell.session_lives_until(sent + self.ttl, self.inner.seam.now()),
+            match http.send(&request).await.and_then(|answer| self.is_renewed(answer)) {
+                Ok(()) => self.cell.session_lives_until(sent + self.ttl, self.inner.seam.now()),
                 Err(failure) if failure.kind == FailureKind::NoSession && self.is_gone().await => {
                     tracing::info!(session = self.id, "Consul knows this session no more");
                     self.cell.end(Ended::Revoked);
@@ -109,6 +111,15 @@ impl Living {
                 }
             }
         }
+    }
+
+    // Race: something in between may answer in Consul's place, with a success.
+    // Closed by: Consul's own names the session.
+    // Cost if missed: a deadline that Consul knows nothing of, beyond the end of the session.
+    fn is_renewed(&self, answer: Answer) -> Result<(), Failure> {
+        let answer = answer.ok()?;
+        let renewed: Vec<SessionId> = answer.json()?;
+        if renewed.iter().any(|session| session.id == self.id) { Ok(()) } else { Err(answer.not_consuls()) }
     }
 
     // Race: a server that was just elected may be asked before it has caught up with what was stored last.
@@ -132,7 +143,7 @@ impl Living {
             self.inner.seam.sleep(pause).await;
             pause = regular;
             let sent = self.inner.seam.now();
-            match http.send_to_agent(self.agent, &request).await.and_then(|answer| answer.ok()) {
+            match http.send_to_agent(self.agent, &request).await.and_then(Answer::without_text) {
                 Ok(_) => self.cell.check_passes_until(sent + self.silence, self.inner.seam.now()),
                 Err(failure) => {
                     self.trace(&failure);
@@ -200,7 +211,10 @@ impl Living {
             }
         };
         let (destroyed, ()) = futures_util::join!(http.send(&request), forget);
-        destroyed.and_then(|answer| answer.ok())?;
+        let destroyed = destroyed.and_then(|answer| answer.ok())?;
+        if !destroyed.json::<bool>()? {
+            return Err(destroyed.not_consuls());
+        }
         self.told.store(true, Ordering::Release);
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod acquire;
 mod cell;
 mod check;
+mod epochs;
 mod liveness;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use ha_core::backend::{Acquire, Ended, Latch, Session, SessionOptions, Term};
 use ha_core::seam::{Deadline, Task};
 
 use crate::backend::Inner;
+pub(crate) use epochs::Epochs;
 pub(crate) use liveness::Living;
 
 /// A session on Consul. Dropping it tells Consul in the background.

@@ -6,10 +6,14 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod answers;
+mod believers;
 mod cluster;
 mod contenders;
 mod counter;
+mod dead_host;
+mod deposed_server;
 mod fencing;
+mod flapping;
 mod lock_command;
 mod member;
 mod operators;

@@ -34,6 +34,8 @@ pub(crate) struct Member {
     pub(crate) storage: String,
     pub(crate) token: Option<String>,
     pub(crate) silence: Duration,
+    /// Whether gossip may end its session.
+    pub(crate) serf_health: bool,
 }
 
 impl Member {
@@ -45,6 +47,7 @@ impl Member {
         settings.request_timeout = self.silence * 2 / 3;
         settings.blocking_wait = self.silence * 4;
         settings.liveness.session_ttl = Some(self.silence);
+        settings.liveness.serf_health = self.serf_health;
         settings
     }
 

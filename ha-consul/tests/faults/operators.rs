@@ -289,6 +289,15 @@ fn an_epoch_raised_by_hand_is_gone_on_from_and_the_greatest_is_refused() {
         w.put(&key, u64::MAX.to_string().as_bytes()).await;
         let error = take().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        // It is the trouble of this latch: whoever saw it takes others all the same.
+        let consul = Consul::connect(w.member("raised").settings(), w.seam.clone()).await.unwrap();
+        let options = SessionOptions { silence: SILENCE, label: "raised".into() };
+        let session = consul.open_session(&options).await.unwrap();
+        let error = session.try_acquire(&latch, Bytes::new(), None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        let other = Latch::below(&Prefix::new(format!("{}/other", w.place.root)).unwrap());
+        assert!(matches!(session.try_acquire(&other, Bytes::new(), None).await.unwrap(), Acquire::Won(_)));
+        consul.close().await.unwrap();
         w.put(&key, b"no number").await;
         assert!(matches!(take().await.unwrap(), Acquire::Won(_)));
         Ok(())

@@ -23,7 +23,8 @@ fn retriever() {
     role("retrievers::retriever", follow);
 }
 
-fn seen(events: &[Event]) -> Vec<u64> {
+/// The terms of the leaders that a retriever was shown, in their order.
+pub(crate) fn seen(events: &[Event]) -> Vec<u64> {
     let leaders = events.iter().filter(|event| event.name == "leader");
     leaders.map(|event| event.value[0].as_str().unwrap().parse().unwrap()).collect()
 }

@@ -64,7 +64,7 @@ impl Place {
     pub(crate) fn member(&self, label: &str, addresses: &[String]) -> Member {
         let storage = url::Url::from_directory_path(self.storage.path()).unwrap().to_string();
         let (label, addresses, root) = (label.into(), addresses.to_vec(), self.root.clone());
-        Member { label, addresses, root, storage, token: None, silence: SILENCE }
+        Member { label, addresses, root, storage, token: None, silence: SILENCE, serf_health: false }
     }
 
     pub(crate) fn latch(&self) -> String {

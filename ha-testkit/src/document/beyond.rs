@@ -51,8 +51,10 @@ pub(super) const BEYOND: &[Row] = &[
                 "B-48",
                 "ha-testkit/tests/contending_processes.rs::\
                  no_two_processes_ever_believe_at_one_instant_that_they_lead",
+                "ha-consul/tests/faults/believers.rs::\
+                 no_two_processes_on_consul_ever_believe_at_one_instant_that_they_lead",
             ],
-            "the same processes on a store that is no test's own: filesystem, Consul",
+            "the same processes on a shared directory: filesystem",
         ),
     ),
     x(
@@ -79,17 +81,16 @@ pub(super) const BEYOND: &[Row] = &[
     x(
         11,
         "partitions",
-        Partly(
-            &[
-                "B-52",
-                "B-56",
-                "ha-consul/tests/faults/fencing.rs::a_leader_whose_connections_are_cut_is_followed_and_comes_back",
-                "ha-consul/tests/faults/fencing.rs::a_leader_that_is_heard_and_hears_nothing_steps_down",
-                "ha-consul/tests/faults/fencing.rs::a_leader_whose_connections_are_half_open_goes_on_or_is_followed",
-                "ha-consul/tests/faults/servers.rs::a_leader_whose_agent_is_cut_off_from_its_server_steps_down_and_resumes",
-            ],
-            "cuts that flap: Consul",
-        ),
+        Covered(&[
+            "B-52",
+            "B-56",
+            "ha-consul/tests/faults/fencing.rs::a_leader_whose_connections_are_cut_is_followed_and_comes_back",
+            "ha-consul/tests/faults/fencing.rs::a_leader_that_is_heard_and_hears_nothing_steps_down",
+            "ha-consul/tests/faults/fencing.rs::a_leader_whose_connections_are_half_open_goes_on_or_is_followed",
+            "ha-consul/tests/faults/servers.rs::a_leader_whose_agent_is_cut_off_from_its_server_steps_down_and_resumes",
+            "ha-consul/tests/faults/flapping.rs::\
+             over_connections_that_are_cut_again_and_again_steps_are_unique_and_a_retriever_is_never_deaf_nor_goes_back",
+        ]),
     ),
     x(
         12,
@@ -113,7 +114,17 @@ pub(super) const BEYOND: &[Row] = &[
         Covered(&["X-13", "U-02", "U-03", "U-04", "U-05", "U-06", "U-07", "U-08", "U-25"]),
     ),
     x(14, "the same with retries", Covered(&["X-13", "X-26", "B-06", "U-11", "U-13", "U-26"])),
-    x(15, "stale read", Partly(&["B-09", "B-81"], "of a server that does not lead any more: Consul")),
+    x(
+        15,
+        "stale read",
+        Covered(&[
+            "B-09",
+            "B-81",
+            "ha-consul/tests/faults/deposed_server.rs::\
+             a_leader_of_the_servers_that_was_paused_answers_nothing_old_when_it_goes_on",
+            "ha-consul/tests/client_impostors.rs::everything_that_decides_is_read_from_the_leader_of_the_servers",
+        ]),
+    ),
     x(
         16,
         "watches",

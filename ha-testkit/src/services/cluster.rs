@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, TryStreamExt};
-use ha_core::backend::{Backend, Entry, Latch, Prefix, SessionOptions};
+use ha_core::backend::{Backend, Commit, Entry, Expect, Latch, Outcome, Prefix, SessionOptions};
 use ha_core::election::{LeaderElection, Leadership};
 use ha_core::resolve::Committer;
 use ha_core::retrieval::{Leader, LeaderView, LeaderWatch};
@@ -142,6 +142,20 @@ impl Cluster {
     /// The entry below the cluster's place.
     pub(super) async fn entry(&self, at: &str) -> Option<Entry> {
         self.connect().await.read(&key(&format!("{CLUSTER}/{at}"))).await.expect("a read")
+    }
+
+    /// Stores what stands there under further keys too, as many in a commit as fit.
+    pub(super) async fn copy(&self, backend: &Arc<dyn Backend>, at: &str, to: &[String]) {
+        let found = backend.read(&key(&format!("{CLUSTER}/{at}"))).await.expect("a read");
+        let value = found.expect("something to copy").value;
+        for some in to.chunks(backend.profile().commit_operations_max) {
+            let put = |commit: Commit, to: &String| {
+                commit.put(key(&format!("{CLUSTER}/{to}")), Expect::Absent, value.clone())
+            };
+            let commit = some.iter().fold(Commit::new(self.seam().write_id()), put);
+            let outcome = backend.commit(&commit).await.expect("a commit");
+            assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:?}");
+        }
     }
 
     /// The names below a place of the cluster.

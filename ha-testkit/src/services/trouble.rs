@@ -184,17 +184,27 @@ pub async fn x_26_ids_are_unique_over_leaders_and_lost_answers(c: Cluster) {
 
 pub async fn x_28_ten_thousand_pointers_are_recovered(c: Cluster) {
     const PLANS: usize = 10_000;
+    /// Each so many is put by the store. The others are pointers as it wrote them, several in a commit: whoever
+    /// recovers them cannot tell, and ten thousand puts one by one are minutes over a network.
+    const PUT: usize = 20;
+    let name = |number: usize| format!("job-{number:05}");
     let (_one, leadership) = c.leader("one").await;
     let (plans, _) = started(&leadership).await;
     let chunks = (0..8).map(|part| {
         let plans = Arc::clone(&plans);
         c.go(async move {
-            for number in (part..PLANS).step_by(8) {
-                plans.put_execution_plan(&plan(&format!("job-{number:05}"), "graph")).await.expect("a stored plan");
+            for number in (part * PUT..PLANS).step_by(8 * PUT) {
+                plans.put_execution_plan(&plan(&name(number), "graph")).await.expect("a stored plan");
             }
         })
     });
     join_all(chunks.collect::<Vec<_>>()).await;
+    let backend = c.connect().await;
+    for first in (0..PLANS).step_by(PUT) {
+        let copies: Vec<String> =
+            (first + 1..first + PUT).map(|copy| format!("execution-plans/{}", name(copy))).collect();
+        c.copy(&backend, &format!("execution-plans/{}", name(first)), &copies).await;
+    }
     let (_two, leads) = c.take_over("two").await;
     let (plans, _) = started(&leads).await;
     let jobs = plans.job_ids().await.unwrap();

@@ -41,10 +41,11 @@ pub(crate) const OBSERVED: Protocol = Protocol {
 /// A writer stalls at a number while another one goes on, and two sweep behind it.
 pub(crate) const STALLED_WRITER: Protocol = Protocol {
     name: "stalled writer",
-    batches: &[3, 1],
+    batches: &[2, 1],
     sweepers: 2,
     interval: 1,
-    lost_answers: 1,
+    lost_answers: 2,
+    crashes: true,
     reaches: &[SWEPT, RECREATED, TWO_SWEEPS, RESOLVED_UNKNOWN],
     ..PLAIN
 };
@@ -103,9 +104,8 @@ pub(crate) const EVERYTHING: Protocol = Protocol {
     readers: 1,
     sweepers: 1,
     interval: 1,
-    lost_answers: 1,
     power_losses: 1,
     crashes: true,
-    reaches: &[SWEPT, RECREATED, BEHIND, RESOLVED_APPLIED, RESOLVED_UNKNOWN, POWER_LOST],
+    reaches: &[SWEPT, RECREATED, RECREATED_OPENED, BEHIND, POWER_LOST],
     ..PLAIN
 };

@@ -10,3 +10,4 @@ mod model;
 mod process;
 mod properties;
 mod removing;
+mod sessions;

@@ -11,3 +11,4 @@ mod process;
 mod properties;
 mod removing;
 mod sessions;
+mod steps;

@@ -97,9 +97,21 @@ pub(crate) const INTERVAL: Protocol = Protocol {
     ..PLAIN
 };
 
-/// A little of everything.
-pub(crate) const EVERYTHING: Protocol = Protocol {
-    name: "everything",
+/// Two writers, a reader and two sweepers, each of which may stall anywhere for ever, and a lost answer.
+pub(crate) const ALL_PROCESSES: Protocol = Protocol {
+    name: "all processes",
+    batches: &[2, 1],
+    readers: 1,
+    sweepers: 2,
+    interval: 1,
+    lost_answers: 1,
+    reaches: &[SWEPT, RECREATED, RECREATED_OPENED, BEHIND, TWO_SWEEPS, RESOLVED_APPLIED, RESOLVED_UNKNOWN],
+    ..PLAIN
+};
+
+/// Two writers that come back after crashes, a reader, a sweeper, and a loss of power.
+pub(crate) const ALL_CRASHES: Protocol = Protocol {
+    name: "all crashes",
     batches: &[2, 1],
     readers: 1,
     sweepers: 1,

@@ -48,6 +48,11 @@ fn points_that_are_two_entries_apart() {
 }
 
 #[test]
-fn everything_at_once_in_a_smaller_size() {
-    holds(EVERYTHING);
+fn all_processes_at_once_with_a_lost_answer() {
+    holds(ALL_PROCESSES);
+}
+
+#[test]
+fn all_crashes_at_once_with_a_loss_of_power() {
+    holds(ALL_CRASHES);
 }

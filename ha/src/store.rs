@@ -6,8 +6,7 @@ use ha_core::seam::Seam;
 use ha_core::{BackendConnector, BackendSettings, Error, ErrorKind, ServicesSetup};
 
 /// All backends that this library has, and the cargo feature that brings each in.
-const BACKENDS: [(&str, &str); 3] =
-    [("consul", "consul"), ("embedded", "embedded"), ("filesystem", "filesystem")];
+const BACKENDS: [(&str, &str); 3] = [("consul", "consul"), ("embedded", "embedded"), ("filesystem", "filesystem")];
 
 /// A store by name, from which each service gets a handle of its own.
 ///

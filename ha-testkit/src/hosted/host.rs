@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use ha_core::backend::{Backend, Ended, Mark, Session, SessionOptions};
-use ha_core::seam::{Deadline, Seam, Task};
 use ha_core::Error;
+use ha_core::backend::{Backend, Ended, Mark, Session, SessionOptions};
+use ha_core::seam::{BoxFuture, Deadline, Seam};
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -15,6 +15,7 @@ use tokio::task::unconstrained;
 
 use super::Hooked;
 use super::message::{FromHost, ToHost, WireProfile};
+use super::running::Running;
 use crate::process::Stage;
 use crate::remote::dispatch::{self, malformed};
 use crate::remote::errors::WireError;
@@ -85,7 +86,7 @@ struct Host {
 #[derive(Default)]
 struct State {
     /// The calls that are under way, by their numbers; those that have to wait have a task.
-    calls: BTreeMap<u64, Option<Task>>,
+    calls: BTreeMap<u64, Option<Running>>,
     /// The sessions, by the numbers of the calls that have opened them.
     sessions: BTreeMap<u64, Opened>,
 }
@@ -95,7 +96,7 @@ struct Opened {
     /// What the client was last told of it.
     told: Option<(Deadline, Option<Ended>)>,
     /// Looks for what is to be told next.
-    _look: Task,
+    look: Running,
 }
 
 impl Host {
@@ -127,7 +128,7 @@ impl Host {
     fn begin(self: &Arc<Self>, number: u64, request: Request) {
         self.state().calls.insert(number, None);
         let host = Arc::clone(self);
-        let mut call = Box::pin(async move {
+        let mut call: BoxFuture = Box::pin(async move {
             let answer = host.call(number, request).await.unwrap_or_else(|error| Answer::failed(&error));
             host.answer(number, answer);
         });
@@ -138,8 +139,8 @@ impl Host {
         // Closed by: it is entered under the lock that its end takes.
         // Cost if missed: memory grows with the calls.
         let mut state = self.state();
-        let task = self.seam.spawn(call);
-        state.calls.insert(number, Some(task));
+        let running = Running::start(&self.seam, call);
+        state.calls.insert(number, Some(running));
     }
 
     /// Drops a call and the session that it has opened.
@@ -148,8 +149,15 @@ impl Host {
             let mut state = self.state();
             (state.calls.remove(&number), state.sessions.remove(&number))
         };
-        // Without the lock: dropping a session is the business of the handle.
-        drop((call, session));
+        // Without the lock, which the call may wait for. When this returns nothing of them is left: what comes next
+        // from the client comes after the drop.
+        if let Some(Some(call)) = call {
+            call.end();
+        }
+        if let Some(Opened { session, look, .. }) = session {
+            look.end();
+            drop(session);
+        }
     }
 
     async fn call(self: &Arc<Self>, number: u64, request: Request) -> Result<Answer, Error> {
@@ -199,8 +207,9 @@ impl Host {
             drop(session);
             return Answer::failed(&malformed("open session"));
         }
-        let look = self.seam.spawn(look(Arc::downgrade(self), Arc::clone(&session), self.seam.clone()));
-        state.sessions.insert(number, Opened { session, told: None, _look: look });
+        let look = look(Arc::downgrade(self), Arc::clone(&session), self.seam.clone());
+        let look = Running::start(&self.seam, Box::pin(look));
+        state.sessions.insert(number, Opened { session, told: None, look });
         Answer::Opened(id)
     }
 

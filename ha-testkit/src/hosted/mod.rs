@@ -46,6 +46,7 @@ mod client;
 mod host;
 mod line;
 mod message;
+mod running;
 mod session;
 
 use ha_core::Error;

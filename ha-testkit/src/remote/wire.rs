@@ -1,7 +1,8 @@
 //! What is said between a client and the server.
 
 use ha_core::backend::{
-    Commit, Ended, Entry, Expect, Fence, Key, Latch, Mark, Name, Prefix, Revision, Scope, Snapshot, Term, Write, WriteId,
+    Commit, Ended, Entry, Expect, Fence, Key, Latch, Mark, Name, Prefix, Revision, Scope, Snapshot, Term, Write,
+    WriteId,
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A handle in a process of its own is the handle as it is, also when the process is killed or stopped.
+//! A handle in a process of its own is the handle as it is, and nobody is deceived when that is gone.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
@@ -96,7 +96,8 @@ impl Backend for Counter {
     }
 
     async fn list(&self, _: &Prefix) -> Result<Snapshot, Error> {
-        Err(unsupported())
+        tokio::task::yield_now().await;
+        panic!("a handle with a mistake")
     }
 
     async fn changed(&self, _: &Scope, _: &Mark) -> Result<Change, Error> {
@@ -386,5 +387,16 @@ fn a_profile_and_a_refusal_are_the_hosts_own() {
         assert_eq!(profile.commit_bytes_max, own.commit_bytes_max);
         let error = hosted.commit(&put(&Seam::system(), "k")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    });
+}
+
+#[test]
+fn a_handle_that_panics_takes_its_process_along_and_keeps_nobody_waiting() {
+    block_on(async {
+        let hosted = Hosted::spawn(Seam::system(), "counter", &()).await.unwrap();
+        let error = in_time("the call ends", hosted.list(&Prefix::root())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        let session = hosted.open_session(&options()).await;
+        assert_eq!(session.unwrap_err().kind(), ErrorKind::Unavailable);
     });
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::Ipv4Addr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,13 +25,16 @@ use crate::remote::wire::{self, Answer, MESSAGE_BYTES_MAX, Request, WireEnded};
 /// How often a session is looked at for a deadline that has moved.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// The exit status of a process whose handle has panicked.
+const STATUS_PANICKED: i32 = 101;
+
 /// The event that tells where the host is reached.
 pub(super) const HOSTING: &str = "hosting";
 
 /// Plays the host of one handle: opens it, and makes the calls of the parent process on it until that is gone. To be
 /// called in a [role](crate::process::role()) that [`Hosted::spawn`](super::Hosted::spawn) starts.
 ///
-/// If the handle cannot be opened, the parent gets the error.
+/// If the handle cannot be opened, the parent gets the error. If the handle panics, the process ends.
 ///
 /// # Panics
 /// No port can be opened on the loopback address.
@@ -129,8 +133,11 @@ impl Host {
         self.state().calls.insert(number, None);
         let host = Arc::clone(self);
         let mut call: BoxFuture = Box::pin(async move {
-            let answer = host.call(number, request).await.unwrap_or_else(|error| Answer::failed(&error));
-            host.answer(number, answer);
+            match AssertUnwindSafe(host.call(number, request)).catch_unwind().await {
+                Ok(answer) => host.answer(number, answer.unwrap_or_else(|error| Answer::failed(&error))),
+                // Its caller would wait for ever. What it wrote is shown where the host is missed.
+                Err(_) => std::process::exit(STATUS_PANICKED),
+            }
         });
         if call.as_mut().now_or_never().is_some() {
             return;

@@ -7,6 +7,4 @@ use crate::store::ProcessesFactory;
 resolution_conformance! {
     filesystem_processes, ProcessesFactory::new(),
         can: [Expire, Revoke, Freeze, Restart, CountWaiters, LinearizableReads, FreeOnDrop];
-    restless_processes, ProcessesFactory::restless(),
-        can: [Expire, Revoke, Freeze, Restart, CountWaiters, LinearizableReads, FreeOnDrop];
 }

@@ -111,11 +111,6 @@ pub const PLACES: &[Place] = &[
         "ha-filesystem/tests/handles/resolution.rs",
         Level::Resolution,
     ),
-    processes(
-        "resolution::resolution::restless_processes",
-        "ha-filesystem/tests/handles/resolution.rs",
-        Level::Resolution,
-    ),
     consul("conformance::consul", "ha-consul/tests/conformance.rs", Level::Backend),
     consul("conformance::consul", "ha-consul/tests/services.rs", Level::Services),
     consul("resolution::consul", "ha-consul/tests/resolution.rs", Level::Resolution),

@@ -41,6 +41,8 @@ pub(super) struct Inner {
     /// `None` once it was killed.
     process: Mutex<Option<Process>>,
     _speaking: Task,
+    /// What that task runs on, as long as there is a handle.
+    _seam: Seam,
 }
 
 impl Hosted {
@@ -67,7 +69,8 @@ impl Hosted {
         let gone = || Error::new(ErrorKind::Unavailable, "connect").because("the host has ended");
         let profile = opened.await.map_err(|_| gone())??;
         let closed = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { line, profile, closed, process: Mutex::new(Some(process)), _speaking: speaking })))
+        let process = Mutex::new(Some(process));
+        Ok(Self(Arc::new(Inner { line, profile, closed, process, _speaking: speaking, _seam: seam })))
     }
 
     /// Kills the host, as by `kill -9`; it is gone when this returns. A second call does nothing.

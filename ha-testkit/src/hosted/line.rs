@@ -131,11 +131,12 @@ impl Line {
         words: mpsc::Receiver<Vec<u8>>,
         opened: oneshot::Sender<Result<Profile, Error>>,
     ) {
-        let why = match self.speak(address, words, opened).await {
-            Ok(()) => "it has closed the connection".to_owned(),
+        // Told by a drop, so that it is told also where the runtime ends first.
+        let mut end = End { line: Arc::clone(&self), why: "the runtime of its connection has ended".into() };
+        end.why = match self.speak(address, words, opened).await {
+            Ok(()) => "it has closed the connection".into(),
             Err(error) => error.to_string(),
         };
-        self.is_gone(format!("the host of the handle is gone: {why}"));
     }
 
     async fn speak(
@@ -170,6 +171,18 @@ impl Line {
             end = reading => end,
             end = writing => end,
         }
+    }
+}
+
+/// The end of a connection.
+struct End {
+    line: Arc<Line>,
+    why: String,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.line.is_gone(format!("the host of the handle is gone: {}", self.why));
     }
 }
 

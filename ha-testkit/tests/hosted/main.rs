@@ -2,19 +2,16 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
+mod counter;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
+use counter::Counter;
 use futures_util::FutureExt;
-use ha_core::backend::{
-    Acquire, Backend, Change, Commit, EarlyEnd, Ended, Entry, Expect, Key, Latch, Mark, Outcome, Prefix, Profile,
-    ReadGuarantee, Scope, Session, SessionOptions, Snapshot, Term,
-};
+use ha_core::backend::{Backend, Commit, Ended, Expect, Key, Latch, Mark, Outcome, Prefix, Scope, SessionOptions};
 use ha_core::journal::{Journal, JournalBackend, JournalOptions};
-use ha_core::seam::{Deadline, Seam};
+use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
 use ha_testkit::hosted::{Hooked, Hosted, host};
 use ha_testkit::journal::MemoryJournal;
@@ -38,104 +35,6 @@ fn one_handle() {
             Ok(handle as Arc<dyn Hooked>)
         })
         .await;
-    });
-}
-
-/// A handle that opens sessions, a little later, and counts those that live as its waiters.
-#[derive(Debug, Default)]
-struct Counter(Arc<AtomicUsize>);
-
-#[derive(Debug)]
-struct Counted(Arc<AtomicUsize>, String);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-fn unsupported() -> Error {
-    Error::new(ErrorKind::Unsupported, "a counter").because("it opens sessions and nothing else")
-}
-
-#[async_trait]
-impl Session for Counted {
-    fn id(&self) -> &str {
-        &self.1
-    }
-
-    async fn try_acquire(&self, _: &Latch, _: Bytes, _: Option<&Term>) -> Result<Acquire, Error> {
-        Err(unsupported())
-    }
-
-    async fn release(&self, _: &Latch) -> Result<(), Error> {
-        Err(unsupported())
-    }
-
-    fn valid_until(&self) -> Deadline {
-        Deadline::NEVER
-    }
-
-    async fn ended(&self) -> Ended {
-        std::future::pending().await
-    }
-
-    async fn close(&self) -> Result<(), Error> {
-        Err(unsupported())
-    }
-}
-
-#[async_trait]
-impl Backend for Counter {
-    fn profile(&self) -> Profile {
-        Profile::new("counter", 1, 2, 3).with_reads(ReadGuarantee::Monotonic).with_early_ends([EarlyEnd::Gossip])
-    }
-
-    async fn read(&self, _: &Key) -> Result<Option<Entry>, Error> {
-        Err(unsupported())
-    }
-
-    async fn list(&self, _: &Prefix) -> Result<Snapshot, Error> {
-        tokio::task::yield_now().await;
-        panic!("a handle with a mistake")
-    }
-
-    async fn changed(&self, _: &Scope, _: &Mark) -> Result<Change, Error> {
-        Err(unsupported())
-    }
-
-    async fn commit(&self, _: &Commit) -> Result<Outcome, Error> {
-        Err(unsupported())
-    }
-
-    async fn open_session(&self, _: &SessionOptions) -> Result<Box<dyn Session>, Error> {
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-        let number = self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Counted(Arc::clone(&self.0), number.to_string())))
-    }
-
-    async fn close(&self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-impl Hooked for Counter {
-    fn freeze(&self, _: &str, _: bool) -> Result<(), Error> {
-        Err(unsupported())
-    }
-
-    fn waiting(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-/// A process with a handle that counts.
-#[test]
-fn counter() {
-    role("counter", async |_: (), stage| {
-        host(stage, async { Ok(Arc::new(Counter::default()) as Arc<dyn Hooked>) }).await;
     });
 }
 
@@ -287,7 +186,7 @@ fn a_session_whose_opening_was_dropped_is_dropped_in_the_host() {
     block_on(async {
         // Race: the opening is given up while the session is opened, or while its answer is on its way.
         // Fails if such a session lives on in the host, with nobody who could drop it.
-        let hosted = Hosted::spawn(Seam::system(), "counter", &()).await.unwrap();
+        let hosted = Hosted::spawn(Seam::system(), "counter::counter", &()).await.unwrap();
         let open = options();
         for polls in 0..200 {
             let mut opening = hosted.open_session(&open);
@@ -341,6 +240,9 @@ fn the_host_ends_with_the_last_that_was_opened_on_it() {
         // Fails if a process stays behind, or goes while a session of it lives.
         let (hosted, seam) = (hosted(Duration::ZERO).await, Seam::system());
         let id = hosted.process_id().unwrap();
+        assert_ne!(id, std::process::id());
+        let other = Hosted::spawn(Seam::system(), "one_handle", &Duration::ZERO).await.unwrap();
+        assert_ne!(other.process_id(), Some(id), "each handle has a process of its own");
         let alive = || std::path::Path::new(&format!("/proc/{id}")).exists();
         let session = hosted.open_session(&options()).await.unwrap();
         drop(hosted);
@@ -377,7 +279,7 @@ fn a_frozen_session_ends_by_silence_and_a_healed_one_does_not() {
 #[test]
 fn a_profile_and_a_refusal_are_the_hosts_own() {
     block_on(async {
-        let hosted = Hosted::spawn(Seam::system(), "counter", &()).await.unwrap();
+        let hosted = Hosted::spawn(Seam::system(), "counter::counter", &()).await.unwrap();
         let own = Counter::default().profile();
         let profile = hosted.profile();
         assert_eq!(profile.reads, own.reads);
@@ -393,7 +295,7 @@ fn a_profile_and_a_refusal_are_the_hosts_own() {
 #[test]
 fn a_handle_that_panics_takes_its_process_along_and_keeps_nobody_waiting() {
     block_on(async {
-        let hosted = Hosted::spawn(Seam::system(), "counter", &()).await.unwrap();
+        let hosted = Hosted::spawn(Seam::system(), "counter::counter", &()).await.unwrap();
         let error = in_time("the call ends", hosted.list(&Prefix::root())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         let session = hosted.open_session(&options()).await;

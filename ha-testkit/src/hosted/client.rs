@@ -24,7 +24,7 @@ use crate::remote::wire::{Answer, Request, WireCommit, WireScope};
 /// How long a hook waits for a host that stands still.
 const HOOK_MAX: Duration = Duration::from_secs(60);
 
-/// A handle that a process of its own has: a backend as any other. See the [module](self).
+/// A handle that a process of its own has: a backend as any other. See the [module](super).
 ///
 /// Calls take as long as the host's handle takes; one that is stopped answers when it goes on. When the host dies,
 /// reads are [`Unavailable`](ErrorKind::Unavailable), writes that were under way

@@ -99,8 +99,7 @@ mod tests {
     fn named_settings_say_the_same_and_a_misspelt_one_is_named() {
         let named = BackendSettings::new().with("directory", "x").with("poll-ms", "5").with("ignore-locks", "true");
         let settings = FilesystemSettings::default().with_named(&named).unwrap();
-        let expected =
-            FilesystemSettings { poll_ms: Some(5), ignore_locks: true, ..FilesystemSettings::at("x") };
+        let expected = FilesystemSettings { poll_ms: Some(5), ignore_locks: true, ..FilesystemSettings::at("x") };
         assert_eq!(settings, expected);
         for (name, value) in [("poll-ms", "soon"), ("ignore-locks", "1"), ("directroy", "x")] {
             let error = FilesystemSettings::at("x").with_named(&BackendSettings::new().with(name, value)).unwrap_err();

@@ -46,8 +46,7 @@ impl Cell {
 pub(crate) async fn measure(below: &Path) -> Result<()> {
     let seam = Seam::system();
     let directory = below.join("commits");
-    let backend: Arc<dyn Backend> =
-        ha_filesystem::connect(FilesystemSettings::at(&directory), seam.clone()).await?;
+    let backend: Arc<dyn Backend> = ha_filesystem::connect(FilesystemSettings::at(&directory), seam.clone()).await?;
     let mut cell = Cell::new(Arc::clone(&backend), seam.clone(), "bench/cell")?;
     cell.write().await?;
     cell.write().await?;

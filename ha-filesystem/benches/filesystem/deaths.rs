@@ -57,7 +57,10 @@ pub(crate) async fn in_silence(below: &Path) -> Result<()> {
     for took in futures_util::future::join_all(deaths).await {
         ours.add(took?);
     }
-    table::head(&format!("{} leaders killed on another host that cannot be reached (silence {silence:?})", ours.count()));
+    table::head(&format!(
+        "{} leaders killed on another host that cannot be reached (silence {silence:?})",
+        ours.count()
+    ));
     table::alone("by silence (goal: silence + 500 ms)", &ours);
     Ok(())
 }

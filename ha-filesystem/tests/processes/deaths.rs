@@ -1,6 +1,8 @@
 //! Leaders that are killed: by the evidence of their lock where it is one, by silence where it is none.
 
-use std::path::PathBuf;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ha_testkit::process::{Process, Stage, role};
@@ -100,12 +102,16 @@ struct Parent {
 }
 
 /// Hands every open holder file to a child. Not by opening it again: the very lock is inherited.
-fn inherit(child_while: &PathBuf) -> usize {
+fn inherit(journal: &Path, child_while: &Path) -> usize {
+    let holders = std::fs::read_dir(journal.join(".ha-journal/holders")).unwrap().flatten();
+    let holders: Vec<_> =
+        holders.map(|holder| holder.metadata().unwrap()).map(|file| (file.dev(), file.ino())).collect();
     let me = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
     let mut inherited = 0;
     for entry in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
-        let Ok(path) = std::fs::read_link(entry.path()) else { continue };
-        if !path.parent().is_some_and(|folder| folder.ends_with(".ha-journal/holders")) {
+        // By the file, not its name: it was made under another one.
+        let is_holder = |file: Metadata| holders.contains(&(file.dev(), file.ino()));
+        if !std::fs::metadata(entry.path()).is_ok_and(is_holder) {
             continue;
         }
         let number = entry.file_name().to_str().unwrap().parse().unwrap();
@@ -121,13 +127,14 @@ fn inherit(child_while: &PathBuf) -> usize {
 #[test]
 fn parent() {
     role("deaths::parent", async |parent: Parent, stage: Stage| {
+        let member = parent.member.clone();
         let handing_on = async {
             while !parent.child_while.exists() {
                 stage.seam().sleep(std::time::Duration::from_millis(5)).await;
             }
-            stage.tell("inherited", inherit(&parent.child_while));
+            stage.tell("inherited", inherit(&parent.member.journal, &parent.child_while));
         };
-        futures_util::join!(handing_on, play(parent.member, stage.clone()));
+        futures_util::join!(handing_on, play(member, stage.clone()));
     });
 }
 

@@ -55,7 +55,7 @@ async fn deny(folder: &str, mode: u32) {
     let folder = w.path("journal/.ha-journal").join(folder);
     let from = w.seam.now();
     allow(&folder, mode);
-    ends_refused(&leader, "Denied", "ermission", from).await;
+    ends_refused(&leader, "Denied", "access denied", from).await;
     assert!(standby.events().iter().all(|event| event.name != "leading"), "somebody leads who can write nothing");
     let again = w.seam.now();
     allow(&folder, 0o777);

@@ -186,7 +186,7 @@ fn a_stopped_leader_changes_nothing_of_any_kind_in_the_directory_once_its_succes
         leader.told("working").await;
         let stopped = leader.stop().await;
         let backend = w.member("standby").backend(&w.seam).await.unwrap();
-        let standby = w.member("standby").services_on(backend.clone(), &w.seam);
+        let standby = w.member("standby").services_on(Arc::clone(&backend), &w.seam);
         let successor = w.in_time("a successor leads", Work::begun(&standby, "standby")).await;
         measured("leader stopped, its successor has begun", stopped, w.seam.now());
         w.give("go");
@@ -223,7 +223,7 @@ fn a_leader_that_is_stopped_in_the_middle_of_its_writes_lands_none_of_them_later
             writes(&leader, 20).await;
             leader.stop().await;
             let backend = w.member("standby").backend(&w.seam).await.unwrap();
-            let standby = w.member("standby").services_on(backend.clone(), &w.seam);
+            let standby = w.member("standby").services_on(Arc::clone(&backend), &w.seam);
             let leadership = w.leadership(&standby).await;
             let store = checkpoints(&leadership).await.unwrap();
             leadership.publish("successor").await.unwrap();

@@ -16,6 +16,8 @@ use crate::world::{World, heavy};
 
 /// How often a process asks itself whether it leads.
 pub(crate) const ASK_EVERY: Duration = Duration::from_millis(5);
+/// How often the one that leads has asked itself before it is struck: for longer than its session takes to renew itself.
+const ASKED: usize = 120;
 /// Each blow falls so often.
 const ROUNDS: usize = 3;
 
@@ -127,6 +129,11 @@ impl Contest {
 
     async fn strike(&mut self, blow: Blow, leader: usize, token: u64) -> (usize, u64) {
         let process = &mut self.processes[leader];
+        let often = |events: &[Event]| {
+            let in_term = believed(events).into_iter().filter(|believes| believes.token == token);
+            (in_term.count() >= ASKED).then_some(())
+        };
+        process.until("it leads long enough to renew itself", often).await;
         match blow {
             Blow::Kill => {
                 process.kill();

@@ -1,20 +1,23 @@
 //! Wall clocks that jump, and file times that are nonsense: nothing that decides looks at them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ha_core::HighAvailabilityServices;
 use ha_core::backend::Backend;
+use ha_core::journal::Journal;
 use ha_core::seam::{BoxFuture, Clock, Moment, Rng, Seam, Tasks};
+use ha_filesystem::{FilesystemDevice, FilesystemSettings};
 use ha_testkit::async_trait;
 use ha_testkit::run::block_on;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::believers::{Believes, assert_never_two_at_once};
-use crate::member::{Member, checkpoint, checkpoints};
-use crate::world::World;
+use crate::member::{Member, acknowledged, checkpoint, checkpoints, leads_after, numbers, writes};
+use crate::world::{ENDLESS, World};
 
 /// What the wall clock says, one after the other: now and then, long ago, and in a far future.
 const JUMPS: [u64; 5] = [0, 1_800_000_000_000, 1, 9_000_000_000_000_000, 1_500_000_000_000];
@@ -116,5 +119,44 @@ fn a_wall_clock_that_jumps_ends_no_leadership_and_prolongs_none() {
         assert_eq!(checkpoints(&successor).await.unwrap().get_latest_checkpoint_id().await.unwrap(), id);
         leader_backend.freeze(&session, false).ok();
         leader_backend.close().await.unwrap();
+    });
+}
+
+/// Makes every file look as old as it can be that a writer or a holder has there.
+fn age(journal: &Path) {
+    for folder in ["staged", "holders"] {
+        for file in std::fs::read_dir(journal.join(".ha-journal").join(folder)).unwrap().flatten() {
+            // Gone already, perhaps.
+            let Ok(file) = std::fs::File::options().write(true).open(file.path()) else { continue };
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_system_whose_clock_jumps_by_years_takes_nothing_from_those_who_write_and_who_lead() {
+    block_on(async {
+        // Fails if what is collected as a leftover of the past was somebody's entry, or the evidence of a leader.
+        let w = World::in_memory();
+        let member = |label: &str| Member { silence: ENDLESS, ..w.member(label) };
+        let mut leader = member("leader").spawn(&w.seam);
+        writes(&leader, 1).await;
+        let sweeper = FilesystemDevice::open(FilesystemSettings::at(w.path("journal")), w.seam.clone()).await.unwrap();
+        let before = acknowledged(&leader.events()).len();
+        while acknowledged(&leader.events()).len() < before + 300 {
+            age(&w.path("journal"));
+            sweeper.sweep(&[]).await.unwrap();
+        }
+        assert_eq!(numbers(&leader.events(), "elected").len(), 1, "it leads on in its term");
+        assert!(leader.events().iter().all(|event| event.name != "lost" && event.name != "refused"));
+        let standby = member("standby").spawn(&w.seam);
+        w.has_tried("standby").await;
+        age(&w.path("journal"));
+        sweeper.sweep(&[]).await.unwrap();
+        leader.kill();
+        leader.exited().await;
+        let token = numbers(&leader.events(), "elected")[0];
+        leads_after(&standby, token).await;
+        w.assert_nothing_is_lost_in(&member("successor"), vec![leader, standby]).await;
     });
 }

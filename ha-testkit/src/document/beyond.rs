@@ -74,6 +74,8 @@ pub(super) const BEYOND: &[Row] = &[
             "ha-consul/tests/starved.rs::a_blocked_runtime_takes_nothing_from_renewals_not_even_a_new_connection",
             "ha-filesystem/tests/processes/slow_disk.rs::\
              a_leader_whose_disk_is_slower_than_its_silence_steps_down_before_another_one_leads",
+            "ha-filesystem/tests/processes/slow_disk.rs::\
+             a_write_that_hung_in_its_disk_until_another_one_led_lands_nowhere",
         ]),
     ),
     x(
@@ -81,7 +83,11 @@ pub(super) const BEYOND: &[Row] = &[
         "wall clock jumps, suspend",
         Instead(
             "no decision reads the wall clock: the seam offers it for records alone, and clippy bans the rest",
-            &["ha-filesystem/tests/processes/clocks.rs::a_wall_clock_that_jumps_ends_no_leadership_and_prolongs_none"],
+            &[
+                "ha-filesystem/tests/processes/clocks.rs::a_wall_clock_that_jumps_ends_no_leadership_and_prolongs_none",
+                "ha-filesystem/tests/processes/clocks.rs::\
+                 a_file_system_whose_clock_jumps_by_years_takes_nothing_from_those_who_write_and_who_lead",
+            ],
         ),
     ),
     x(8, "a revoke callback that blocks", Own),

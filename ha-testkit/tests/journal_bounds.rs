@@ -12,7 +12,9 @@ use futures_util::future::join_all;
 use ha_core::backend::{
     Acquire, Backend, Commit, Expect, Key, Latch, Outcome, Prefix, ReadGuarantee, Session, SessionOptions,
 };
-use ha_core::journal::{DeviceProfile, Journal, JournalBackend, JournalOptions, Published, Read, SnapshotName, Witness};
+use ha_core::journal::{
+    DeviceProfile, Journal, JournalBackend, JournalOptions, Published, Read, SnapshotName, Witness,
+};
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
 use ha_testkit::journal::{MemoryHandle, MemoryJournal, PublishFault};

@@ -1,7 +1,7 @@
 //! What others may put in the place of our files: the journal says so, and neither hangs nor forgets.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ha_core::ErrorKind;
 use ha_core::backend::{Backend, Commit, Expect, Key, Outcome};
-use ha_core::journal::{JournalBackend, JournalOptions};
+use ha_core::journal::{Journal, JournalBackend, JournalOptions};
 use ha_core::seam::Seam;
 
 use crate::{open, run};
@@ -117,4 +117,36 @@ async fn names_at_the_end_of_all_numbers_overflow_nothing() {
     let error = seam.timeout(PATIENCE, journal.commit(&commit)).await.expect("a commit hangs").unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Indeterminate | ErrorKind::Corrupt), "{error}");
     assert!(folder.join("entries/18446744073709551615").exists());
+}
+
+#[tokio::test]
+async fn what_is_foreign_in_the_place_of_a_holder_is_no_evidence_and_stays() {
+    // Fails if a file of somebody else is replaced, or holds up whoever looks at it.
+    let (seam, session) = (Seam::system(), "0b54e54f");
+    for what in 0..6 {
+        let directory = tempfile::tempdir().unwrap();
+        let device = open(directory.path()).await.unwrap();
+        let Some(witness) = device.witness() else { return println!("skipped: no locks here") };
+        let path = directory.path().join(".ha-journal/holders").join(session);
+        match what {
+            5 => fs::write(&path, b"foreign").unwrap(),
+            _ => make(what, &path),
+        }
+        let told = seam.timeout(PATIENCE, witness.testify(session)).await.expect("it hangs");
+        assert!(told.is_none(), "{what}");
+        let found = path.symlink_metadata().unwrap();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let (boot, device, inode) = (boot.trim(), found.dev(), found.ino());
+        for record in [
+            format!(r#"{{"boot":"{boot}","device":{device},"inode":{inode}}}"#),
+            format!(r#"{{"boot":"{boot}","device":-1,"inode":18446744073709551616}}"#),
+            "[".repeat(1024),
+        ] {
+            let silent = seam.timeout(Duration::from_millis(100), witness.death(session, &record)).await.is_none();
+            assert!(silent || what == 5, "{what}: {record}");
+        }
+        let (other, text) = (open(directory.path()).await.unwrap(), crate::text("a"));
+        assert!(seam.timeout(PATIENCE, other.publish(1, 1, &text)).await.expect("a publish hangs").is_ok());
+        assert!(path.symlink_metadata().is_ok(), "{what}: it is gone");
+    }
 }

@@ -103,7 +103,9 @@ fn a_commit_whose_caller_went_at_any_time_is_there_once_or_not_at_all() {
             let ((backend, device), (other, _)) = (open(&journal, &seam).await, open(&journal, &seam).await);
             device.faults().slow(Duration::from_millis(4), Duration::from_millis(4));
             let dropped = create(&seam, "dropped");
-            assert!(seam.timeout(Duration::from_millis(after), backend.commit(&dropped)).await.is_none_or(|r| r.is_ok()));
+            assert!(
+                seam.timeout(Duration::from_millis(after), backend.commit(&dropped)).await.is_none_or(|r| r.is_ok())
+            );
             write(&backend, &seam, "after", 3).await;
             let again = other.commit(&dropped).await.unwrap();
             let first = journal.entries().len();

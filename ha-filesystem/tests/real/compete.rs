@@ -101,7 +101,7 @@ fn resting() {
         let before = switches();
         device.appended(1, Duration::from_secs(SECONDS)).await;
         // Threads that only opened it may have ended meanwhile.
-        let wakes = switches().iter().map(|(thread, now)| now - before.get(thread).unwrap_or(&0));
+        let wakes = switches().into_iter().map(|(thread, now)| now - before.get(&thread).unwrap_or(&0));
         stage.tell("wakes", wakes.sum::<u64>());
         std::future::pending().await
     });

@@ -80,7 +80,7 @@
 //!   [`process`], which starts, kills and stops real ones.
 //! * `servers`: real ones, started on free ports and thrown away; and [`proxy`], which stands in front of one,
 //!   breaks connections, and loses, holds back or doubles single requests.
-//! * [`bench`]: how benchmarks print ours beside bare.
+//! * [`bench`](mod@bench): how benchmarks print ours beside bare.
 //! * [`run`]: how one case is opened, run, timed and torn down; for running cases by hand.
 //! * [`registry`] and [`document`](mod@document): what is claimed, and where it is proved. `docs/conformance.md` is
 //!   printed from it by `cargo run -p ha-testkit --bin conformance-doc`.

@@ -186,7 +186,11 @@ fn no_two_processes_on_a_directory_ever_believe_at_one_instant_that_they_lead() 
             assert_never_two_at_once(&told);
             let tokens: BTreeSet<u64> = told.iter().map(|(_, believes)| believes.token).collect();
             assert!(tokens.len() > 2 * ROUNDS, "after each stop and each kill another one led: {tokens:?}");
-            println!("{} answers in {} terms, ignoring locks: {ignore_locks}", told.len(), tokens.len());
+            ha_testkit::run::tell(format_args!(
+                "{} answers in {} terms, ignoring locks: {ignore_locks}",
+                told.len(),
+                tokens.len()
+            ));
         }
     });
 }

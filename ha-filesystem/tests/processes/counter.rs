@@ -115,6 +115,9 @@ fn eight_processes_count_to_sixteen_thousand_without_a_double_while_leaders_are_
         for pair in all.windows(2) {
             assert!(pair[0].1 < pair[1].1, "an id was given out twice, or a later term began below: {pair:?}");
         }
-        println!("{} steps of {PROCESSES} processes in {leaders} terms, {killed} leaders killed", all.len());
+        ha_testkit::run::tell(format_args!(
+            "{} steps of {PROCESSES} processes in {leaders} terms, {killed} leaders killed",
+            all.len()
+        ));
     });
 }

@@ -131,6 +131,8 @@ fn a_follower_and_a_sleeper_see_the_end_and_never_go_back_while_ten_thousand_com
             (entries < 200).then_some(entries)
         };
         let entries = w.until("what was swept is gone", is_bounded).await;
-        println!("{COMMITS} commits, the follower saw {seen} states, {entries} entries are left");
+        ha_testkit::run::tell(format_args!(
+            "{COMMITS} commits, the follower saw {seen} states, {entries} entries are left"
+        ));
     });
 }

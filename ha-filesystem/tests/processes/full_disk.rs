@@ -23,7 +23,7 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let disk = Self(tempfile::tempdir().unwrap());
         if !run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(disk.path())) {
-            eprintln!("SKIPPED: this machine does not let us mount a small file system");
+            ha_testkit::run::tell("SKIPPED: this machine does not let us mount a small file system");
             return None;
         }
         Some(disk)
@@ -104,7 +104,11 @@ pub(crate) async fn assert_recovers(w: &World, successor: &Member, mut processes
     let lost: Vec<_> = acknowledged.difference(&found).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     let there: Vec<_> = certainly_not.intersection(&found).collect();
-    println!("{} acknowledged, {} refused for certain", acknowledged.len(), certainly_not.len());
+    ha_testkit::run::tell(format_args!(
+        "{} acknowledged, {} refused for certain",
+        acknowledged.len(),
+        certainly_not.len()
+    ));
     // Tried again in the moment in which the leader was killed, perhaps.
     let next = acknowledged.last().unwrap() + 1;
     assert!(there.iter().all(|id| **id == next), "refused for certain, and there: {there:?}; {next} was under way");

@@ -40,7 +40,9 @@ fn allow(path: &Path, mode: u32) {
 async fn deny(folder: &str, mode: u32) {
     let is_root = getuid().is_root();
     if is_root && !as_nobody().arg("--list").output().is_ok_and(|output| output.status.success()) {
-        return eprintln!("SKIPPED: no process of another user can be started here, and root is denied nothing");
+        return ha_testkit::run::tell(format_args!(
+            "SKIPPED: no process of another user can be started here, and root is denied nothing"
+        ));
     }
     let w = World::in_memory();
     std::fs::create_dir(w.path("journal")).unwrap();

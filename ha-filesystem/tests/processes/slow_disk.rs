@@ -186,7 +186,7 @@ fn a_leader_whose_disk_is_slower_than_its_silence_steps_down_before_another_one_
             }
             slow[who].is_slow.store(false, Ordering::SeqCst);
             who = 1 - who;
-            println!("round {round}: {who} leads under {token}");
+            ha_testkit::run::tell(format_args!("round {round}: {who} leads under {token}"));
         }
         drop(tasks);
         let told = told.lock().unwrap();

@@ -155,5 +155,5 @@ pub(crate) async fn found(store: &Arc<dyn CompletedCheckpointStore>) -> BTreeSet
 
 /// Shows how long something took. No test depends on it.
 pub(crate) fn measured(what: &str, from: Moment, to: Moment) {
-    eprintln!("MEASURED {what}: {} ms", to.since(from).as_millis());
+    ha_testkit::run::tell(format_args!("MEASURED {what}: {} ms", to.since(from).as_millis()));
 }

@@ -113,7 +113,7 @@ async fn at_rest_nothing_turns() {
     let directory = tempfile::tempdir().unwrap();
     let process = Process::spawn(Seam::system(), RESTING, &directory.path());
     let wakes = process.told("wakes").await.value.as_u64().unwrap();
-    println!("a handle that waits: {wakes} wakes of its threads in {SECONDS} s");
+    ha_testkit::run::tell(format_args!("a handle that waits: {wakes} wakes of its threads in {SECONDS} s"));
     // A look each second. A thread that turns would wake thousands of times.
     assert!(wakes < 100 * SECONDS, "{wakes}");
 }

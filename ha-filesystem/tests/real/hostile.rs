@@ -126,7 +126,9 @@ async fn what_is_foreign_in_the_place_of_a_holder_is_no_evidence_and_stays() {
     for what in 0..6 {
         let directory = tempfile::tempdir().unwrap();
         let device = open(directory.path()).await.unwrap();
-        let Some(witness) = device.witness() else { return println!("skipped: no locks here") };
+        let Some(witness) = device.witness() else {
+            return ha_testkit::run::tell("SKIPPED: no locks here");
+        };
         let path = directory.path().join(".ha-journal/holders").join(session);
         match what {
             5 => fs::write(&path, b"foreign").unwrap(),

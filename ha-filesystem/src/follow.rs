@@ -9,6 +9,9 @@ use crate::settings::FilesystemSettings;
 use crate::shared::Shared;
 use crate::worker::Worker;
 
+/// How often one who waits looks at most, unless it is told.
+const LOOKS: u32 = 8;
+
 /// Waits for numbers to appear. Looking at the name is the truth; what the kernel tells only makes it sooner.
 #[derive(Debug)]
 pub(crate) struct Follow {
@@ -54,6 +57,8 @@ impl Follow {
     pub(crate) async fn appended(&self, number: u64, patience: Duration) {
         let seam = &self.shared.seam;
         let until = seam.now() + patience;
+        // Whoever has time does not look more often than that is worth.
+        let pause = patience / LOOKS;
         let mut news = self.news();
         while self.shared.usable().is_ok() {
             if let Some(news) = &mut news {
@@ -63,16 +68,16 @@ impl Follow {
             if self.front.run(move |front| Ok(front.exists(number))).await != Ok(false) {
                 return;
             }
-            if seam.now() >= until || self.wait(number, &mut news, until).await {
+            if seam.now() >= until || self.wait(number, &mut news, pause, until).await {
                 return;
             }
         }
     }
 
     /// Until there is reason to look again. Whether the number was told.
-    async fn wait(&self, number: u64, news: &mut Option<watch::Receiver<u64>>, until: Moment) -> bool {
+    async fn wait(&self, number: u64, news: &mut Option<watch::Receiver<u64>>, pause: Duration, until: Moment) -> bool {
         let seam = &self.shared.seam;
-        let next_look = (seam.now() + self.settings.poll(news.is_some())).min(until);
+        let next_look = (seam.now() + self.settings.poll(news.is_some()).max(pause)).min(until);
         let told = async {
             match news.as_mut() {
                 Some(news) => news.changed().await.map(|()| *news.borrow_and_update()),

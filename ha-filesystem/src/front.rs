@@ -149,10 +149,8 @@ impl Front {
             self.shared.sync(Folder::Entries)?;
             self.durable = last;
         }
-        let floor = self
-            .shared
-            .floor()
-            .map_err(|error| self.shared.failed(READ, self.shared.path(Folder::Snapshots, ""), error))?;
+        let floor = if entries.is_empty() { self.shared.floor_as_listed() } else { self.shared.floor() };
+        let floor = floor.map_err(|error| self.shared.failed(READ, self.shared.path(Folder::Snapshots, ""), error))?;
         self.shared.same_directory(READ)?;
         Ok(Read { entries, floor })
     }

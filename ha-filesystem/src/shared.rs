@@ -122,8 +122,13 @@ impl Shared {
         })
     }
 
-    /// The snapshots that are listed, in no order.
+    /// The snapshots that are there, in no order.
     pub(crate) fn snapshots(&self) -> io::Result<Vec<SnapshotName>> {
+        self.freshen()?;
+        self.listed()
+    }
+
+    fn freshen(&self) -> io::Result<()> {
         // Race: on a network file system the listing comes from a cache, and a writer that slept sees the floor of the
         //       past after its link.
         // Closed by: a change of our own to the folder, which makes the client ask the server again; and a floor
@@ -135,18 +140,29 @@ impl Shared {
             // What stays is collected one day.
             let _ = self.disk.remove(Folder::Snapshots, &mark);
         }
+        Ok(())
+    }
+
+    fn listed(&self) -> io::Result<Vec<SnapshotName>> {
         Ok(self.disk.list(Folder::Snapshots)?.iter().filter_map(|name| names::parse_snapshot(name)).collect())
     }
 
     /// The greatest floor that any snapshot names.
     pub(crate) fn floor(&self) -> io::Result<u64> {
+        self.freshen()?;
+        self.floor_as_listed()
+    }
+
+    /// The same, perhaps behind it on a network file system. For whoever found nothing: it may be behind there anyway,
+    /// and many who only look must not write.
+    pub(crate) fn floor_as_listed(&self) -> io::Result<u64> {
         // Race: two snapshots are published while we list, and the ones that were the newest before are removed: a
         //       listing that takes several steps could show neither, and so a floor of the past.
         // Closed by: the oldest are removed first, so if the newest one listed is still there after the listing,
         //       the newest one of its beginning was listed, or a newer one.
         // Cost if missed: an entry at a swept number is taken for one that counts.
         for _ in 0..LISTINGS_MAX {
-            let listed = self.snapshots()?;
+            let listed = self.listed()?;
             let newest = listed.iter().max();
             let is_there = match newest {
                 None => true,

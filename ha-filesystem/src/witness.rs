@@ -111,7 +111,8 @@ fn take(shared: &Shared, session: &str) -> io::Result<(Box<dyn DiskFile>, crate:
         lock.try_lock().map_err(io::Error::from)?;
         file.write(MARK)?;
         if let Err(error) = shared.name(&staged, Folder::Holders, session) {
-            if error.kind() != io::ErrorKind::AlreadyExists {
+            // One that is locked bears witness, and what is not marked is not ours: neither is touched.
+            if error.kind() != io::ErrorKind::AlreadyExists || !is_abandoned(&*shared.disk, session) {
                 return Err(error);
             }
             // Made by an earlier call for the same session, whose caller had gone: no journal tells of that one.

@@ -85,7 +85,7 @@ pub fn test<O: Open>(place: &str, case: &Case, open: O, can: &[Capability], body
     let verdict = block_on(judge(case, &open, can, body));
     if let Verdict::Skipped(why) = verdict {
         // Not by the macro: the test runner hides what that prints when a test passes.
-        let _ = writeln!(std::io::stderr(), "SKIPPED {place} {} {}: {why}", case.id(), case.name);
+        tell(format_args!("SKIPPED {place} {} {}: {why}", case.id(), case.name));
     }
 }
 
@@ -132,4 +132,11 @@ fn not_over(case: &Case) -> String {
         "{id} {name} is not over after {CASE_MAX:?}: something hangs, or the store is too slow for this case; \
          run it alone and see whether calls still return (docs/write-a-backend.md, step 12)"
     )
+}
+
+/// Prints a line past the test runner's own capture: how much was tried, how long something took, what was skipped and
+/// why. It is for people; nothing is decided by it.
+pub fn tell(line: impl std::fmt::Display) {
+    // Standard error may be closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

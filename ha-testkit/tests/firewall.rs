@@ -46,7 +46,7 @@ fn is_inside(test: &str) -> bool {
     // Not in a role of another test's process either.
     if let Err(missing) = namespaces() {
         assert!(std::env::var_os("CI").is_none(), "{missing}");
-        println!("SKIPPED {test}: {missing}");
+        ha_testkit::run::tell(format_args!("SKIPPED {test}: {missing}"));
         return false;
     }
     let program = std::env::current_exe().expect("a program knows where it is");
@@ -188,7 +188,10 @@ fn a_firewall_that_rejects_costs_one_leader_change_and_no_ping_pong() {
         crowd_out(address).await;
         let second = w.in_time("the other one takes its place", waiting).await.unwrap();
         assert_eq!((stats(&other).evidence, stats(&other).takeovers), (1, 1));
-        println!("the evicted one stepped down: {}", w.in_time("it learns of it", first.lost()).await);
+        ha_testkit::run::tell(format_args!(
+            "the evicted one stepped down: {}",
+            w.in_time("it learns of it", first.lost()).await
+        ));
         assert!(first.token() < second.token());
         drop(first);
 
@@ -233,7 +236,10 @@ fn dropped_packets_hide_a_death_and_silence_decides() {
         iptables(&format!("-I INPUT -p tcp --sport {} -j DROP", address.port()));
         let killed = leader.kill();
         let leadership = w.in_time("silence gives it to the standby", waiting).await.unwrap();
-        println!("from the kill to the next leader: {:.1?} (silence {silence:?})", w.seam.now().since(killed));
+        ha_testkit::run::tell(format_args!(
+            "from the kill to the next leader: {:.1?} (silence {silence:?})",
+            w.seam.now().since(killed)
+        ));
         assert_eq!((stats(&standby).evidence, stats(&standby).takeovers), (0, 0));
         assert!(leadership.is_valid());
     });

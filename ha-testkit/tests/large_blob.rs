@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test: panicking is how it fails")]
 
 use std::error::Error as _;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -85,7 +84,7 @@ fn a_blob_of_one_gib_is_written_and_read_in_pieces() {
         let key = match blobs.put(&job, source).await {
             Err(error) if error.kind() == ErrorKind::Storage && is_full(&error) => {
                 // Not by the macro: the test runner hides what that prints when a test passes.
-                let _ = writeln!(std::io::stderr(), "SKIPPED a blob of 1 GiB: the disk of {url} has no room for it");
+                ha_testkit::run::tell(format_args!("SKIPPED a blob of 1 GiB: the disk of {url} has no room for it"));
                 return;
             }
             put => put.unwrap(),

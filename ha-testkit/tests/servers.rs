@@ -17,7 +17,7 @@ use rustix::process::{Pid, test_kill_process};
 fn with_server(test: impl Future<Output = Result<(), Missing>>) {
     if let Err(Missing(what)) = block_on(test) {
         assert!(std::env::var_os("CI").is_none(), "missing in CI: {what}");
-        eprintln!("SKIPPED: {what}");
+        ha_testkit::run::tell(format_args!("SKIPPED: {what}"));
     }
 }
 
@@ -89,7 +89,7 @@ fn an_agent_does_not_outlive_a_test_process_that_is_killed() {
         let told = process.until("it has started", |events| events.first().cloned()).await;
         if told.name == "missing" {
             assert!(std::env::var_os("CI").is_none(), "missing in CI: {}", told.value);
-            return eprintln!("SKIPPED: {}", told.value);
+            return ha_testkit::run::tell(format_args!("SKIPPED: {}", told.value));
         }
         let (id, folder): (u32, PathBuf) = serde_json::from_value(told.value).unwrap();
         assert!(is_alive(id) && folder.is_dir());

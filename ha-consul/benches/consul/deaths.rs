@@ -5,13 +5,13 @@ use std::time::Duration;
 use ha_core::backend::SessionOptions;
 use ha_core::seam::Seam;
 use ha_testkit::bench::Result;
-use ha_testkit::bench::cluster::{bare_death, fail_over};
+use ha_testkit::bench::cluster::{bare_death, fail_over, fail_over_in_silence};
 
 use crate::leader::Member;
 use crate::table::{self, Times};
 
 const BY_EVIDENCE: usize = 30;
-const BY_SILENCE: usize = 6;
+const BY_SILENCE: u32 = 6;
 
 pub(crate) async fn with_presence(agent: &str) -> Result<()> {
     let seam = Seam::system();
@@ -27,21 +27,10 @@ pub(crate) async fn with_presence(agent: &str) -> Result<()> {
     Ok(())
 }
 
-/// All at once, for each waits for the silence. What is left of it at the death depends on the last heartbeat: so
-/// they die at different moments.
 pub(crate) async fn without_presence(agent: &str) -> Result<()> {
-    let seam = Seam::system();
     let silence = SessionOptions::default().silence;
-    let deaths = (0..BY_SILENCE).map(|number| {
-        let member = Member { presence: false, ..Member::new(agent, "leader") };
-        let alive = Duration::from_secs(1) + silence / 3 * u32::try_from(number).unwrap_or(0) / BY_SILENCE as u32;
-        let seam = &seam;
-        async move { fail_over(seam, &member, alive).await }
-    });
-    let mut ours = Times::new();
-    for took in futures_util::future::join_all(deaths).await {
-        ours.add(took?);
-    }
+    let member = || Member { presence: false, ..Member::new(agent, "leader") };
+    let ours = fail_over_in_silence(&Seam::system(), BY_SILENCE, member).await?;
     table::head(&format!("{} leaders killed without presence (silence {silence:?})", ours.count()));
     table::alone("without presence (goal: silence + 500 ms)", &ours);
     Ok(())

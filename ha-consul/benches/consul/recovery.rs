@@ -4,14 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use ha_consul::{Consul, ConsulSettings};
-use ha_core::backend::{Backend, Prefix};
+use ha_core::backend::Prefix;
 use ha_core::plan::ExecutionPlan;
-use ha_core::record::{self, Body, Record};
 use ha_core::seam::Seam;
-use ha_core::state::StateHandle;
 use ha_core::{HighAvailabilityServices, JobId};
 use ha_testkit::bench::Result;
 use ha_testkit::bench::cluster::{Member as _, lead};
+use ha_testkit::bench::plans::{Pointer, handles, raised_kib, resident_kib};
 use ha_testkit::process::{Process, Stage};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -26,16 +25,6 @@ const ROUNDS: usize = 15;
 /// What fits into one transaction.
 const BATCH: usize = 60;
 
-/// A plan's pointer, as it is stored.
-#[derive(Serialize, Deserialize)]
-struct Pointer {
-    state: StateHandle,
-}
-
-impl Body for Pointer {
-    const KIND: &'static str = "execution_plan";
-}
-
 /// What a program would declare that reads it without this library.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -43,15 +32,6 @@ struct Pair {
     key: String,
     value: String,
     modify_index: u64,
-}
-
-#[derive(Deserialize)]
-struct Stored {
-    format: u32,
-    kind: String,
-    write_id: String,
-    epoch: u64,
-    body: Pointer,
 }
 
 /// Where a process of its own finds the plans.
@@ -65,28 +45,16 @@ pub(crate) struct Place {
 pub(crate) async fn recover(place: Place, stage: Stage) {
     let recovering = async {
         let consul = Consul::connect(ConsulSettings::at(&place.agent), stage.seam().clone()).await?;
-        let before = memory_kib("VmRSS:");
+        let before = resident_kib();
         let handles = handles(&consul, &Prefix::new(&place.below)?).await?;
-        let worst = memory_kib("VmHWM:");
+        let raised = raised_kib(before);
         drop(handles);
-        Result::Ok(worst.zip(before).map(|(worst, before)| worst - before))
+        Result::Ok(raised)
     };
     match recovering.await {
         Ok(kib) => stage.tell("recovered", kib),
         Err(error) => stage.tell("failed", error.to_string()),
     }
-}
-
-/// What the system says of this process; `None` where it says nothing.
-fn memory_kib(of: &str) -> Option<i64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with(of))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
-async fn handles(consul: &Consul, below: &Prefix) -> Result<Vec<Record<Pointer>>> {
-    let snapshot = consul.list(below).await?;
-    Ok(snapshot.entries.iter().map(record::decode::<Pointer>).collect::<std::result::Result<_, _>>()?)
 }
 
 pub(crate) async fn measure(agent: &str) -> Result<()> {
@@ -151,11 +119,7 @@ async fn minimal(bare: &Bare, below: &str) -> Result<(Vec<(String, u64, Pointer)
     let pairs: Vec<Pair> = serde_json::from_slice(&answer)?;
     let mut handles = Vec::with_capacity(pairs.len());
     for Pair { key, value, modify_index } in pairs {
-        let stored: Stored = serde_json::from_slice(&STANDARD.decode(value)?)?;
-        if stored.format != 1 || stored.kind != Pointer::KIND || stored.write_id.is_empty() || stored.epoch == 0 {
-            return Err(format!("{key}: no pointer").into());
-        }
-        handles.push((key, modify_index, stored.body));
+        handles.push((key, modify_index, Pointer::minimal(&STANDARD.decode(value)?)?));
     }
     Ok((handles, answer.len()))
 }

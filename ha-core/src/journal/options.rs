@@ -27,7 +27,7 @@ pub(crate) fn profile(name: &'static str, reads: ReadGuarantee) -> Profile {
     Profile::new(name, VALUE_BYTES_MAX, COMMIT_OPERATIONS_MAX, COMMIT_BYTES_MAX).with_reads(reads)
 }
 
-/// What all handles on one journal must be told alike.
+/// What all handles on one journal must be told alike, but for the reads.
 ///
 /// Snapshots are made at *points*, which every handle finds at the same numbers while it replays. Handles with
 /// different options find different ones: nothing is lost by that, but they make snapshots for nothing. The defaults
@@ -40,9 +40,20 @@ pub struct JournalOptions {
     /// After so many bytes of entries, and at least as many as all keys and values have, there is a point. 16 MiB by
     /// default.
     pub point_bytes: u64,
+    /// What [`Backend::read`](crate::backend::Backend::read) and `list` are worth on a device whose reads may be old.
+    /// Linearizable, the default, takes an entry for each of them. Monotonic takes none: an answer may be behind what
+    /// others were acknowledged, and never goes back. Sessions are proved by entries either way.
+    pub reads: ReadGuarantee,
 }
 
 impl JournalOptions {
+    /// The same with reads that may be old where those of the device may be. Each handle can have its own.
+    #[must_use]
+    pub fn with_monotonic_reads(mut self) -> Self {
+        self.reads = ReadGuarantee::Monotonic;
+        self
+    }
+
     /// The same with a point after that many entries, or after that many bytes.
     #[must_use]
     pub fn with_points(mut self, entries: u64, bytes: u64) -> Self {
@@ -53,6 +64,6 @@ impl JournalOptions {
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { point_entries: 1024, point_bytes: 16 * 1024 * 1024 }
+        Self { point_entries: 1024, point_bytes: 16 * 1024 * 1024, reads: ReadGuarantee::Linearizable }
     }
 }

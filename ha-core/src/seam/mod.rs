@@ -53,6 +53,11 @@ pub trait Tasks: fmt::Debug + Send + Sync + 'static {
     /// blocks nor calls back into the application; what it logs reaches the application's subscriber on that
     /// very thread, so a subscriber that blocks there starves it all the same.
     fn spawn_critical(&self, future: BoxFuture) -> AbortHandle;
+    /// Does what computes for long and waits for nothing, beside all tasks. By default at once and here, which is
+    /// right where there is one thread.
+    fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
 }
 
 /// Time, randomness and tasks, handed down to everything that needs them. Clones are the same seam.
@@ -169,6 +174,18 @@ impl Seam {
     /// Dropping the [`Task`] ends it.
     pub fn spawn_critical(&self, future: impl Future<Output = ()> + Send + 'static) -> Task {
         Task(Some(self.tasks.spawn_critical(Box::pin(future))))
+    }
+
+    /// Computes something that takes long, on a thread that ends with it: no task waits for its turn meanwhile.
+    /// `None` if the work panicked, or the system gives no thread.
+    ///
+    /// # Cancel safety
+    /// After a drop it is computed all the same, for nothing.
+    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        // Whoever wanted it may have gone meanwhile.
+        self.tasks.compute(Box::new(move || drop(answer.send(work()))));
+        answered.await.ok()
     }
 }
 

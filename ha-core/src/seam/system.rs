@@ -141,6 +141,11 @@ impl Tasks for SystemTasks {
         #[expect(clippy::disallowed_methods, reason = "this is the seam")]
         self.critical().spawn(future).abort_handle()
     }
+
+    fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+        // Without a thread the work is dropped, and whoever waits for it hears that.
+        let _ = std::thread::Builder::new().name("ha-compute".into()).spawn(work);
+    }
 }
 
 impl fmt::Debug for SystemTasks {

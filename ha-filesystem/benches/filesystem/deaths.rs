@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use ha_core::backend::SessionOptions;
 use ha_core::seam::Seam;
-use ha_testkit::bench::cluster::{bare_death, fail_over};
+use ha_testkit::bench::cluster::{bare_death, fail_over, fail_over_in_silence};
 use ha_testkit::bench::{self as table, Result, Times};
 
 use crate::member::Member;
 
 const BY_EVIDENCE: usize = 30;
-const BY_SILENCE: usize = 6;
+const BY_SILENCE: u32 = 6;
 /// Until a standby waits for the lock.
 const SETTLED: Duration = Duration::from_millis(200);
 
@@ -42,21 +42,11 @@ pub(crate) async fn of_other_hosts(below: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Neither lock nor socket. All at once, for each waits for the silence. What is left of it at the death depends on the
-/// last heartbeat: so they die at different moments.
+/// Neither lock nor socket.
 pub(crate) async fn in_silence(below: &Path) -> Result<()> {
-    let seam = Seam::system();
     let silence = SessionOptions::default().silence;
-    let deaths = (0..BY_SILENCE).map(|number| {
-        let member = Member { lock: false, ..Member::new(below, "leader") };
-        let alive = Duration::from_secs(1) + silence / 3 * u32::try_from(number).unwrap_or(0) / BY_SILENCE as u32;
-        let seam = &seam;
-        async move { fail_over(seam, &member, alive).await }
-    });
-    let mut ours = Times::new();
-    for took in futures_util::future::join_all(deaths).await {
-        ours.add(took?);
-    }
+    let member = || Member { lock: false, ..Member::new(below, "leader") };
+    let ours = fail_over_in_silence(&Seam::system(), BY_SILENCE, member).await?;
     table::head(&format!(
         "{} leaders killed on another host that cannot be reached (silence {silence:?})",
         ours.count()

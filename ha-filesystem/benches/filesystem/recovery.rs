@@ -6,12 +6,12 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use ha_core::backend::{Backend, Commit, Expect, Key, Outcome, Prefix};
 use ha_core::plan::ExecutionPlan;
-use ha_core::record::{self, Body, Record};
+use ha_core::record::Record;
 use ha_core::seam::Seam;
-use ha_core::state::StateHandle;
 use ha_core::{HighAvailabilityServices, JobId};
 use ha_filesystem::FilesystemSettings;
 use ha_testkit::bench::cluster::{Member as _, lead};
+use ha_testkit::bench::plans::{Pointer, handles, raised_kib, resident_kib};
 use ha_testkit::bench::{self as table, Result, Times};
 use ha_testkit::process::{Process, Stage, role as play};
 use serde::{Deserialize, Serialize};
@@ -22,26 +22,6 @@ use crate::stores::Deaf;
 const PLANS: usize = 10_000;
 const ROUNDS: usize = 15;
 const BATCH: usize = 500;
-
-/// A plan's pointer, as it is stored.
-#[derive(Serialize, Deserialize)]
-struct Pointer {
-    state: StateHandle,
-}
-
-impl Body for Pointer {
-    const KIND: &'static str = "execution_plan";
-}
-
-/// What a program would declare that reads it without this library.
-#[derive(Deserialize)]
-struct Stored {
-    format: u32,
-    kind: String,
-    write_id: String,
-    epoch: u64,
-    body: Pointer,
-}
 
 /// Where a process of its own finds the plans.
 #[derive(Serialize, Deserialize)]
@@ -54,11 +34,11 @@ struct Place {
 pub(crate) fn role() {
     play("recovering", async |place: Place, stage: Stage| {
         let recovering = async {
-            let before = memory_kib("VmRSS:");
+            let before = resident_kib();
             let handles = recover(&place.directory, &Prefix::new(&place.below)?, stage.seam()).await?;
-            let worst = memory_kib("VmHWM:");
+            let raised = raised_kib(before);
             drop(handles);
-            Result::Ok(worst.zip(before).map(|(worst, before)| worst - before))
+            Result::Ok(raised)
         };
         match recovering.await {
             Ok(kib) => stage.tell("recovered", kib),
@@ -67,24 +47,12 @@ pub(crate) fn role() {
     });
 }
 
-/// What the system says of this process; `None` where it says nothing.
-fn memory_kib(of: &str) -> Option<i64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with(of))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
 /// What a new leader's process does: it opens the journal, lists, decodes.
 async fn recover(directory: &Path, below: &Prefix, seam: &Seam) -> Result<Vec<Record<Pointer>>> {
     let backend = ha_filesystem::connect(FilesystemSettings::at(directory), seam.clone()).await?;
     let handles = handles(&*backend, below).await?;
     backend.close().await?;
     Ok(handles)
-}
-
-async fn handles(backend: &dyn Backend, below: &Prefix) -> Result<Vec<Record<Pointer>>> {
-    let snapshot = backend.list(below).await?;
-    Ok(snapshot.entries.iter().map(record::decode::<Pointer>).collect::<std::result::Result<_, _>>()?)
 }
 
 pub(crate) async fn measure(below: &Path) -> Result<()> {
@@ -161,11 +129,8 @@ fn minimal(files: &Path) -> Result<Vec<(PathBuf, Pointer)>> {
     let mut handles = Vec::with_capacity(PLANS);
     for entry in std::fs::read_dir(files)? {
         let path = entry?.path();
-        let stored: Stored = serde_json::from_slice(&std::fs::read(&path)?)?;
-        if stored.format != 1 || stored.kind != Pointer::KIND || stored.write_id.is_empty() || stored.epoch == 0 {
-            return Err(format!("{}: no pointer", path.display()).into());
-        }
-        handles.push((path, stored.body));
+        let pointer = Pointer::minimal(&std::fs::read(&path)?)?;
+        handles.push((path, pointer));
     }
     handles.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(handles)

@@ -139,7 +139,7 @@ async fn a_directory_that_may_not_be_written_is_denied_with_its_path() {
     let mut command = std::process::Command::new(&program);
     command.args(["--exact", "directory::stranger", "--nocapture"]).env(STRANGER, &root).current_dir(directory.path());
     let Ok(output) = command.uid(65_534).gid(65_534).output() else {
-        return println!("skipped: this user cannot start a process as another one");
+        return ha_testkit::run::tell("SKIPPED: this user cannot start a process as another one");
     };
     let output = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.contains("Denied") && output.contains("root"), "{output}");

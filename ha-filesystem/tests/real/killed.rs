@@ -192,5 +192,5 @@ async fn a_process_that_is_killed_at_any_step_leaves_what_it_told() {
         assert!(!process.exited().await.success(), "step {at}: {}", process.errors());
         judge(directory.path(), &process, at).await;
     }
-    println!("killed at each of {steps} steps, recovered each time");
+    ha_testkit::run::tell(format_args!("killed at each of {steps} steps, recovered each time"));
 }

@@ -6,6 +6,7 @@
 mod compete;
 mod directory;
 mod foreign;
+mod hostile;
 mod killed;
 mod small_disks;
 mod witness;

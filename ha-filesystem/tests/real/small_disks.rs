@@ -15,10 +15,10 @@ impl SmallDisk {
     fn mount(options: &str) -> Option<Self> {
         let disk = Self(tempfile::tempdir().unwrap());
         if !run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(disk.path())) {
-            println!("skipped: this machine does not let us mount a small file system");
+            ha_testkit::run::tell("SKIPPED: this machine does not let us mount a small file system");
             return None;
         }
-        println!("mounted: tmpfs with {options}");
+        ha_testkit::run::tell(format_args!("mounted: tmpfs with {options}"));
         Some(disk)
     }
 
@@ -124,11 +124,11 @@ async fn on_an_overlay_everything_is_there() {
     let merged = disk.path().join("merged");
     let options = options.join(",");
     if !run(Command::new("mount").args(["-t", "overlay", "-o", &options, "overlay"]).arg(&merged)) {
-        println!("skipped: this machine does not let us mount an overlay");
+        ha_testkit::run::tell("SKIPPED: this machine does not let us mount an overlay");
         return;
     }
     let device = open(&merged).await.unwrap();
-    println!("mounted: {:?}", device.mount());
+    ha_testkit::run::tell(format_args!("mounted: {:?}", device.mount()));
     assert_eq!(device.publish(1, 1, &text("a")).await, Ok(Published::Won { floor: 0 }));
     assert_eq!(device.read(1).await.unwrap().entries, [text("a")]);
     assert!(device.witness().is_some());

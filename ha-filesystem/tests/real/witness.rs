@@ -65,7 +65,7 @@ async fn a_killed_process_is_known_to_be_dead_and_a_stopped_one_is_not() {
     // Fails if a paused leader is robbed, or a dead one is waited for.
     let directory = tempfile::tempdir().unwrap();
     let watcher = open(directory.path()).await.unwrap();
-    let Some(witness) = watcher.witness() else { return println!("skipped: no locks here") };
+    let Some(witness) = watcher.witness() else { return ha_testkit::run::tell("SKIPPED: no locks here") };
     let holding = Holding { directory: directory.path().into(), child_while: None };
     let mut process = Process::spawn(Seam::system(), HOLDER, &holding);
     let testimony = testimony(&process).await;
@@ -77,7 +77,7 @@ async fn a_killed_process_is_known_to_be_dead_and_a_stopped_one_is_not() {
     let death = witness.death(SESSION, &testimony);
     let at = process.kill();
     death.await;
-    println!("known {:?} after the kill", Seam::system().now().since(at));
+    ha_testkit::run::tell(format_args!("known {:?} after the kill", Seam::system().now().since(at)));
     // Whoever asks later hears the same.
     witness.death(SESSION, &testimony).await;
 }
@@ -87,7 +87,7 @@ async fn a_child_that_keeps_the_lock_leaves_it_to_silence() {
     // Fails if the end of the holder alone is taken for the end of all who can write.
     let directory = tempfile::tempdir().unwrap();
     let watcher = open(directory.path()).await.unwrap();
-    let Some(witness) = watcher.witness() else { return println!("skipped: no locks here") };
+    let Some(witness) = watcher.witness() else { return ha_testkit::run::tell("SKIPPED: no locks here") };
     let child_while = directory.path().join("child");
     fs::write(&child_while, []).unwrap();
     let holding = Holding { directory: directory.path().into(), child_while: Some(child_while.clone()) };
@@ -105,7 +105,7 @@ async fn what_is_not_the_very_lock_is_no_evidence() {
     // Fails if a free lock of another boot, another file or another machine's names a living process dead.
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (open(directory.path()).await.unwrap(), open(directory.path()).await.unwrap());
-    let Some(witness) = other.witness() else { return println!("skipped: no locks here") };
+    let Some(witness) = other.witness() else { return ha_testkit::run::tell("SKIPPED: no locks here") };
     let testimony = one.witness().unwrap().testify(SESSION).await.unwrap();
     assert!(one.witness().unwrap().testify(SESSION).await.is_none(), "once for each session");
     for odd in ["", "..", "a/b", ".hidden"] {
@@ -143,7 +143,7 @@ async fn a_sweep_leaves_the_files_of_the_living_alone_however_old_they_are() {
     // Fails if a standby that waits for days loses its evidence before it leads.
     let directory = tempfile::tempdir().unwrap();
     let device = open(directory.path()).await.unwrap();
-    let Some(witness) = device.witness() else { return println!("skipped: no locks here") };
+    let Some(witness) = device.witness() else { return ha_testkit::run::tell("SKIPPED: no locks here") };
     let living = witness.testify("living").await.unwrap();
     let gone = witness.testify("gone").await.unwrap();
     let known = witness.testify("known").await.unwrap();

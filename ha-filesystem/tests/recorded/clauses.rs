@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ha_core::ErrorKind;
@@ -152,6 +153,29 @@ async fn two_ways_lead_to_all_that_is_swept() {
         "from the second newest on all is there"
     );
     assert_eq!(device.read(3).await.unwrap().floor, 4, "the floor that answers carry stays what is listed");
+}
+
+#[tokio::test]
+async fn whoever_only_looks_on_a_network_mount_writes_nothing_there_and_looks_seldom() {
+    // Fails if a hundred idle processes keep a file server busy.
+    let world = world();
+    let network = Mount { name: "recorded", reach: Reach::Network };
+    let disk = Recorded::on(&world, Fault::None);
+    let settings = FilesystemSettings::at("recorded-disk");
+    let device = FilesystemDevice::open_on(Arc::clone(&disk) as _, network, settings, Seam::system()).await.unwrap();
+    let before = disk.steps();
+    assert!(device.read(1).await.unwrap().entries.is_empty());
+    assert!(disk.steps() - before <= 3, "{} steps to find nothing", disk.steps() - before);
+    let before = disk.steps();
+    device.appended(1, Duration::from_secs(2)).await;
+    assert!(disk.steps() - before <= 12, "{} looks by one who has time", disk.steps() - before);
+    // What was found is believed only by a listing that is fresh.
+    device.publish(1, 1, &bytes("a")).await.unwrap();
+    let others = open(Recorded::on(&world, Fault::None)).await.unwrap();
+    world.lock().unwrap().caches = true;
+    device.snapshots().await.unwrap();
+    others.put_snapshot(SnapshotName { number: 3, floor: 1 }, &bytes("s")).await.unwrap();
+    assert_eq!(device.read(1).await.unwrap().floor, 1);
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ fn cuts(world: &World, seed: u64) -> (Vec<World>, bool) {
 }
 
 fn told(what: &str, tried: &Tried) {
-    println!("{what}: {tried:?}");
+    ha_testkit::run::tell(format_args!("{what}: {tried:?}"));
     assert!(tried.points > 0);
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
+use ha_core::backend::SessionOptions;
 use ha_core::election::Leadership;
 use ha_core::retrieval::LeaderWatch;
 use ha_core::seam::{Moment, Seam};
@@ -119,6 +120,28 @@ pub async fn fail_over(seam: &Seam, member: &impl Member, alive: Duration) -> Re
     leadership.resign().await?;
     services.close().await?;
     Ok(took)
+}
+
+/// So many leaders are killed that nobody sees dying, each with a standby that has only the default silence to go by. All
+/// at once, for each waits that long. What is left of it at the death depends on the last heartbeat: so they die at
+/// different moments.
+///
+/// # Errors
+/// As [`fail_over`].
+///
+/// # Cancel safety
+/// As [`fail_over`].
+pub async fn fail_over_in_silence<M: Member>(seam: &Seam, count: u32, member: impl Fn() -> M) -> Result<Times> {
+    let silence = SessionOptions::default().silence;
+    let deaths = (0..count).map(|number| {
+        let (member, alive) = (member(), Duration::from_secs(1) + silence / 3 * number / count);
+        async move { fail_over(seam, &member, alive).await }
+    });
+    let mut times = Times::new();
+    for took in futures_util::future::join_all(deaths).await {
+        times.add(took?);
+    }
+    Ok(times)
 }
 
 /// The same death without us: from just before `kill(2)` to the end of the one connection that the process had.

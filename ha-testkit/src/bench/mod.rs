@@ -16,6 +16,7 @@
 
 #[cfg(unix)]
 pub mod cluster;
+pub mod plans;
 
 use std::time::Duration;
 

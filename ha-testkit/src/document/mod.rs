@@ -28,8 +28,6 @@ enum Standing {
     /// All but what is named at the end, which nothing here proves.
     Except(&'static [&'static str], &'static str),
     Differs(&'static str),
-    /// All of it needs the store that is named at the end.
-    Needs(&'static str),
 }
 
 const HEAD: &str = "\
@@ -145,7 +143,6 @@ impl Standing {
             Self::Partly(by, rest) => format!("covered by {}; needs a server: {rest}", proofs(by)),
             Self::Except(by, open) => format!("covered by {}; not proved: {open}", proofs(by)),
             Self::Differs(why) => format!("differs: {why}"),
-            Self::Needs(what) => format!("needs a server: {what}"),
         }
     }
 
@@ -153,7 +150,7 @@ impl Standing {
     fn by(&self) -> &'static [&'static str] {
         match self {
             Self::Covered(by) | Self::Partly(by, _) | Self::Except(by, _) | Self::Instead(_, by) => by,
-            Self::Own | Self::Differs(_) | Self::Needs(_) => &[],
+            Self::Own | Self::Differs(_) => &[],
         }
     }
 }

@@ -57,6 +57,13 @@ const fn journal(module: &'static str, file: &'static str, level: Level) -> Plac
     Place { module, file, level, can, because }
 }
 
+const fn filesystem(module: &'static str, file: &'static str, level: Level) -> Place {
+    let can = &[Expire, Revoke, Freeze, Restart, CountWaiters, LinearizableReads, FreeOnDrop];
+    let because =
+        "the disk answers when it answers, and nobody else can write into a journal, whose entries carry checksums";
+    Place { module, file, level, can, because }
+}
+
 const fn processes(module: &'static str, file: &'static str, level: Level) -> Place {
     let can = &[Expire, Revoke, Freeze, Restart, CountWaiters, LinearizableReads, FreeOnDrop];
     let because = "each handle is a process over a directory, where the disk answers when it answers, and nobody else can write into a journal";
@@ -99,6 +106,12 @@ pub const PLACES: &[Place] = &[
     custom("resolution::redb", "examples/custom-backend/tests/resolution.rs", Level::Resolution),
     custom("conformance::redb", "examples/custom-backend/tests/services.rs", Level::Services),
     remote("resolution::remote", "ha-testkit/tests/resolution.rs", Level::Resolution),
+    filesystem("conformance::filesystem", "ha-filesystem/tests/conformance.rs", Level::Backend),
+    filesystem("conformance::filesystem_restless", "ha-filesystem/tests/conformance.rs", Level::Backend),
+    filesystem("conformance::filesystem", "ha-filesystem/tests/services.rs", Level::Services),
+    filesystem("conformance::filesystem_restless", "ha-filesystem/tests/services.rs", Level::Services),
+    filesystem("resolution::filesystem", "ha-filesystem/tests/resolution.rs", Level::Resolution),
+    filesystem("resolution::filesystem_restless", "ha-filesystem/tests/resolution.rs", Level::Resolution),
     processes("backend::conformance::filesystem_processes", "ha-filesystem/tests/handles/backend.rs", Level::Backend),
     processes("backend::conformance::restless_processes", "ha-filesystem/tests/handles/backend.rs", Level::Backend),
     processes(

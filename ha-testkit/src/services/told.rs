@@ -1,7 +1,5 @@
 //! What an operator is told: X-38.
 
-use std::io::Write as _;
-
 use ha_core::election::Leadership;
 
 use super::Cluster;
@@ -30,7 +28,7 @@ fn of_term(listening: &Listening, leadership: &Leadership) -> Vec<String> {
 pub async fn x_38_each_transition_is_told_once_with_its_term(c: Cluster) {
     let Some(listening) = Listening::start() else {
         // Not by the macro: the test runner hides what that prints when a test passes.
-        let _ = writeln!(std::io::stderr(), "SKIPPED X-38: this process has a tracing subscriber of its own");
+        crate::run::tell("SKIPPED X-38: this process has a tracing subscriber of its own");
         return;
     };
     // Other cases may run in this process.

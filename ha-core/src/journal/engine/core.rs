@@ -38,6 +38,15 @@ pub(super) struct Due {
     pub(super) author: bool,
 }
 
+/// How far the end of a session that is over here has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Farewell {
+    /// Its end is on its way.
+    pub(super) under_way: bool,
+    /// An attempt of it waits or is being published.
+    acquiring: bool,
+}
+
 /// Everything behind the engine's one lock. Nobody waits for anything while holding it.
 pub(in crate::journal) struct Core {
     pub(super) signals: Arc<Signals>,
@@ -45,8 +54,10 @@ pub(in crate::journal) struct Core {
     pub(super) queue: Queue,
     pub(super) in_flight: Option<InFlight>,
     pub(in crate::journal) own: BTreeMap<Arc<str>, Own>,
-    /// Sessions that are over here and may stand in the journal, and whether their end is on its way.
-    pub(super) farewells: BTreeMap<Arc<str>, bool>,
+    /// Sessions that are over here and may stand in the journal, now or later.
+    pub(super) farewells: BTreeMap<Arc<str>, Farewell>,
+    /// When the state was last known to be that of the journal's end.
+    pub(super) current: Moment,
     /// When each session of the journal was last heard of.
     pub(super) seen: BTreeMap<Arc<str>, Seen>,
     /// The last two points, so that snapshots of two that follow each other are made also by who is late.
@@ -74,6 +85,7 @@ impl Core {
             in_flight: None,
             own: BTreeMap::new(),
             farewells: BTreeMap::new(),
+            current: Moment::ORIGIN,
             seen: BTreeMap::new(),
             due: VecDeque::new(),
             broken: None,
@@ -113,6 +125,10 @@ impl Core {
                 ticket.answer(reply);
             }
             in_flight.barriers.into_iter().for_each(|ticket| ticket.answer(Ok(None)));
+            self.current = now;
+            // An attempt whose outcome was unknown stands before this entry of ours, or never will.
+            let Self { farewells, state, .. } = self;
+            farewells.retain(|id, end| end.under_way || end.acquiring || state.session(id).is_some());
         }
         if self.state.point().is_some() {
             if self.due.len() == 2 {
@@ -204,7 +220,7 @@ impl Core {
                 // Whatever was sent before it stands before it, or never will: each number has its entry by now.
                 Ok(_) => drop(self.farewells.remove(session)),
                 Err(_) => {
-                    self.farewells.entry(Arc::clone(session)).and_modify(|under_way| *under_way = false);
+                    self.farewells.entry(Arc::clone(session)).and_modify(|end| end.under_way = false);
                     self.signals.guard.notify_one();
                 }
             },
@@ -219,7 +235,10 @@ impl Core {
     }
 
     fn settle_acquire(&mut self, session: &Arc<str>, registers: bool, sent: Moment, reply: &Reply) {
-        let Some(own) = self.own.get_mut(session) else { return };
+        let Some(own) = self.own.get_mut(session) else {
+            self.farewells.entry(Arc::clone(session)).and_modify(|end| end.acquiring = false);
+            return;
+        };
         own.acquiring = false;
         own.settled.notify_waiters();
         match reply {
@@ -236,9 +255,10 @@ impl Core {
         let Some((id, own)) = self.own.remove_entry(session) else { return };
         own.cell.end(why);
         own.settled.notify_waiters();
-        if own.may_stand_in_the_journal() && self.farewells.len() < FAREWELLS_MAX {
+        let may_stand = self.state.session(&id).is_some() || own.doubted || own.acquiring;
+        if may_stand && self.farewells.len() < FAREWELLS_MAX {
             // What is frozen stays silent.
-            self.farewells.insert(id, own.frozen);
+            self.farewells.insert(id, Farewell { under_way: own.frozen, acquiring: own.acquiring });
         }
         self.signals.guard.notify_one();
     }
@@ -250,7 +270,7 @@ impl Core {
         if self.stopped {
             return None;
         }
-        self.farewells.insert(Arc::clone(&session), true);
+        self.farewells.entry(Arc::clone(&session)).and_modify(|end| end.under_way = true);
         Some(self.submit(Some(Operation::End { session, why: Why::Closed }), false, now))
     }
 
@@ -259,10 +279,10 @@ impl Core {
     // Closed by: a session that is over is remembered, and ended again when the state shows it.
     // Cost if missed: a latch that nobody holds and nobody can take until the silence is over.
     pub(super) fn say_farewell(&mut self, now: Moment) {
-        let waiting = self.farewells.iter().filter(|(id, under_way)| !**under_way && self.state.session(id).is_some());
+        let waiting = self.farewells.iter().filter(|(id, end)| !end.under_way && self.state.session(id).is_some());
         let waiting: Vec<Arc<str>> = waiting.map(|(id, _)| Arc::clone(id)).collect();
         for session in waiting {
-            self.farewells.insert(Arc::clone(&session), true);
+            self.farewells.entry(Arc::clone(&session)).and_modify(|end| end.under_way = true);
             drop(self.submit(Some(Operation::End { session, why: Why::Closed }), false, now));
         }
     }

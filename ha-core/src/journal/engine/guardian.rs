@@ -62,7 +62,7 @@ impl Engine {
 
     fn has_farewells_to_say(&self) -> bool {
         let core = self.core();
-        core.farewells.iter().any(|(id, under_way)| !under_way && core.state.session(id).is_some())
+        core.farewells.iter().any(|(id, end)| !end.under_way && core.state.session(id).is_some())
     }
 
     /// Waits for the death of every other session that can be seen dying, as long as a session of this handle could

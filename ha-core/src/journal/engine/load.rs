@@ -23,7 +23,7 @@ impl Engine {
     /// must be there.
     pub(super) async fn load_newest(&self, opening: bool) -> Result<(), Error> {
         for _ in 0..LISTS_MAX {
-            match self.look().await? {
+            match self.look_for_snapshots().await? {
                 Look::Loaded(state) => {
                     let now = self.seam.now();
                     self.core().replace(*state, now);
@@ -37,7 +37,7 @@ impl Engine {
         Err(Error::new(ErrorKind::Unavailable, "load a snapshot").because(why))
     }
 
-    async fn look(&self) -> Result<Look, Error> {
+    async fn look_for_snapshots(&self) -> Result<Look, Error> {
         let mut names = self.bounded("list snapshots", self.device.snapshots()).await?;
         names.sort_unstable_by(|a, b| b.cmp(a));
         let Some(newest) = names.first().copied() else { return Ok(Look::None) };
@@ -82,8 +82,17 @@ impl Engine {
     }
 
     async fn load(&self, name: SnapshotName) -> Result<Option<Result<State, Error>>, Error> {
-        let bytes = self.bounded("read a snapshot", self.device.read_snapshot(name)).await?;
-        Ok(bytes.map(|bytes| State::decode_snapshot(name, &bytes, self.journal, self.options)))
+        let bytes = match self.bounded("read a snapshot", self.device.read_snapshot(name)).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(None),
+            // Something foreign has its name: as if its bytes were damaged.
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(Some(Err(error))),
+            Err(error) => return Err(error),
+        };
+        let (journal, options) = (self.journal, self.options);
+        // A large one takes long, and renewals share this thread.
+        let decoded = self.seam.compute(move || State::decode_snapshot(name, &bytes, journal, options)).await;
+        decoded.map(Some).ok_or_else(|| super::not_computed("load a snapshot"))
     }
 }
 

@@ -38,8 +38,10 @@ impl Engine {
             there = names.iter().any(|other| other.number >= first);
         }
         if !there {
-            let bytes = due.captured.encode()?;
-            self.bounded("make a snapshot", self.device.put_snapshot(due.captured.name(), &bytes)).await?;
+            let name = due.captured.name();
+            let encoded = self.seam.compute(move || due.captured.encode()).await;
+            let bytes = encoded.unwrap_or_else(|| Err(super::not_computed("make a snapshot")))?;
+            self.bounded("make a snapshot", self.device.put_snapshot(name, &bytes)).await?;
         }
         self.sweep().await
     }

@@ -48,6 +48,8 @@ pub(super) struct Engine {
     options: JournalOptions,
     journal: u128,
     /// The device shows no certain end: only an entry of one's own does.
+    ends_by_barrier: bool,
+    /// And reads want to know it. They may be content with what was seen; see [`JournalOptions::reads`].
     reads_by_barrier: bool,
     signals: Arc<Signals>,
     core: Mutex<Core>,
@@ -65,12 +67,15 @@ impl Engine {
             return Err(Error::new(ErrorKind::Unsupported, "open a journal").because(why));
         }
         let evidence = if device.witness().is_some() { Evidence::Own } else { Evidence::Wanted };
-        let profile = profile(told.name, ReadGuarantee::Linearizable);
+        let ends_by_barrier = told.reads != ReadGuarantee::Linearizable;
+        let reads = if ends_by_barrier { options.reads } else { ReadGuarantee::Linearizable };
+        let profile = profile(told.name, reads);
         let profile = profile.with_early_ends([EarlyEnd::Evidence, EarlyEnd::Operator]).with_evidence(evidence);
         let journal = device.identity();
         let core = Core::new(State::new(journal, options));
         Ok(Self {
-            reads_by_barrier: told.reads != ReadGuarantee::Linearizable,
+            ends_by_barrier,
+            reads_by_barrier: ends_by_barrier && reads == ReadGuarantee::Linearizable,
             device,
             seam,
             profile,
@@ -118,8 +123,17 @@ impl Engine {
 
     /// Knows the end of the journal, as it is after this was called.
     pub(super) async fn know_the_end(&self, operation: &'static str) -> Result<(), Error> {
-        if self.reads_by_barrier {
+        if self.ends_by_barrier {
             return self.ask(operation, None).await.map(drop);
+        }
+        self.check_open(operation)?;
+        self.read_to_the_end().await
+    }
+
+    /// Knows as much of the journal as a read is said to be worth.
+    pub(super) async fn look(&self, operation: &'static str) -> Result<(), Error> {
+        if self.reads_by_barrier {
+            return self.know_the_end(operation).await;
         }
         self.check_open(operation)?;
         self.read_to_the_end().await
@@ -174,7 +188,8 @@ impl Running {
         let tasks = vec![
             seam.spawn_critical(reader::follow(Arc::clone(&engine))),
             seam.spawn_critical(guardian::guard(Arc::clone(&engine))),
-            seam.spawn(maker::make(Arc::clone(&engine))),
+            // What takes long in it is computed elsewhere. The application's runtime may be blocked, or gone.
+            seam.spawn_critical(maker::make(Arc::clone(&engine))),
         ];
         let writer = seam.spawn_critical(writer::write(Arc::clone(&engine)));
         Ok(Arc::new(Self { engine, tasks: Mutex::new(tasks), writer: Mutex::new(Some(writer)) }))
@@ -262,6 +277,10 @@ impl Engine {
             core.refuse(submission, Err(closed("close")), now);
         }
     }
+}
+
+fn not_computed(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, operation).because("the system gave no thread for it, or it broke off")
 }
 
 /// A reply that no operation of that kind gets.

@@ -49,22 +49,23 @@ impl Submission {
     }
 }
 
-/// What waits for the next entry, renewals before all others.
+/// What waits for the next entry, renewals and barriers before all others.
 #[derive(Default)]
 pub(super) struct Queue {
-    renewals: VecDeque<Submission>,
+    /// A barrier has to be behind what was acknowledged, not behind what waits.
+    urgent: VecDeque<Submission>,
     rest: VecDeque<Submission>,
     bytes: usize,
 }
 
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
-        self.renewals.is_empty() && self.rest.is_empty()
+        self.urgent.is_empty() && self.rest.is_empty()
     }
 
     /// Whether a caller can be let in.
     pub(super) fn admit(&self, operation: &'static str) -> Result<(), Error> {
-        let waiting = self.rest.len();
+        let waiting = self.urgent.len() + self.rest.len();
         if waiting < WAITING_MAX && self.bytes < WAITING_BYTES_MAX {
             return Ok(());
         }
@@ -75,8 +76,8 @@ impl Queue {
     pub(super) fn push(&mut self, submission: Submission) {
         self.bytes += submission.bytes();
         match submission.operation {
-            Some(Operation::Renew { .. }) => self.renewals.push_back(submission),
-            _ => self.rest.push_back(submission),
+            None | Some(Operation::Renew { .. }) => self.urgent.push_back(submission),
+            Some(_) => self.rest.push_back(submission),
         }
     }
 
@@ -84,7 +85,7 @@ impl Queue {
     pub(super) fn take(&mut self, operations_max: usize, bytes_max: usize) -> Vec<Submission> {
         let (mut taken, mut operations, mut bytes) = (Vec::new(), 0, 0);
         while operations < operations_max {
-            let from = if self.renewals.is_empty() { &mut self.rest } else { &mut self.renewals };
+            let from = if self.urgent.is_empty() { &mut self.rest } else { &mut self.urgent };
             let Some(next) = from.front().map(Submission::bytes) else { break };
             if !taken.is_empty() && bytes + next > bytes_max {
                 break;

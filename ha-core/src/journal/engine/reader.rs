@@ -9,6 +9,12 @@ use crate::{Error, ErrorKind};
 const ATTENTIVE: Duration = Duration::from_millis(200);
 /// And how long while nobody does.
 const LAZY: Duration = Duration::from_secs(10);
+/// How many hints for nothing are followed at once; after that each one costs a pause.
+const IN_VAIN_MAX: u32 = 3;
+/// How long a hint is left to this handle's own writer, which is about to know.
+const WRITER: Duration = Duration::from_millis(20);
+/// How often a snapshot may be loaded that leads nowhere.
+const STUCK_MAX: u32 = 20;
 /// How long it waits after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many times in a row the end may have moved on before a reader gives up.
@@ -39,16 +45,23 @@ enum Absorbed {
 
 /// Reads on whenever something new may be there, until it is dropped.
 pub(super) async fn follow(engine: Arc<Engine>) {
+    let mut in_vain = 0;
     loop {
         let (next, patience) = {
             let mut core = engine.core();
             let attentive = !core.own.is_empty() || !core.farewells.is_empty() || !core.state.waiters().is_empty();
             (core.next(), if attentive { ATTENTIVE } else { engine.seam.jittered(LAZY) })
         };
-        tokio::select! {
+        let until = engine.seam.now() + patience;
+        let hinted = tokio::select! {
             biased;
-            () = engine.signals.wanted.notified() => {}
-            () = engine.device.appended(next, patience) => {}
+            () = engine.signals.wanted.notified() => false,
+            () = engine.hint(next, patience, in_vain) => engine.seam.now() < until,
+        };
+        // Most often the hint is of this handle's own entry, and its writer has applied that.
+        if hinted && engine.core().next() > next {
+            in_vain = 0;
+            continue;
         }
         let number = {
             let mut core = engine.core();
@@ -59,6 +72,7 @@ pub(super) async fn follow(engine: Arc<Engine>) {
         let failed = result.as_ref().err().cloned();
         engine.core().round = Round { number, result };
         engine.signals.round.notify_waiters();
+        in_vain = if hinted && engine.core().next() == next { in_vain.saturating_add(1) } else { 0 };
         if let Some(error) = failed {
             tracing::debug!(%error, "the journal could not be read on");
             tokio::select! {
@@ -91,8 +105,23 @@ impl Engine {
         }
     }
 
+    /// Returns when the number may exist, or when it is time to look.
+    async fn hint(&self, number: u64, patience: Duration, in_vain: u32) {
+        if in_vain >= IN_VAIN_MAX {
+            // A device whose hints are worth nothing must not keep a processor busy.
+            let pause = Duration::from_millis(1) * 2_u32.saturating_pow(in_vain - IN_VAIN_MAX);
+            self.seam.sleep(self.seam.jittered(pause.min(ATTENTIVE))).await;
+        }
+        self.device.appended(number, patience).await;
+        let mut batches = self.batches.subscribe();
+        if self.core().in_flight.as_ref().is_some_and(|in_flight| in_flight.number == number) {
+            let _ = self.seam.timeout(WRITER, batches.changed()).await;
+        }
+    }
+
     /// Reads and applies entries until there are no more.
     pub(super) async fn read_on(&self) -> Result<(), Error> {
+        let mut stuck = 0;
         for _ in 0..READS_MAX {
             let next = {
                 let core = self.core();
@@ -103,7 +132,20 @@ impl Engine {
             match self.absorb(next, read)? {
                 Absorbed::End => return Ok(()),
                 Absorbed::More => {}
-                Absorbed::Behind => self.load_newest(false).await?,
+                Absorbed::Behind => {
+                    self.load_newest(false).await?;
+                    if self.core().next() > next {
+                        stuck = 0;
+                        continue;
+                    }
+                    stuck += 1;
+                    if stuck == STUCK_MAX {
+                        let why = "it was swept behind this handle, and no snapshot that is there leads on: were some \
+                                   deleted by hand?";
+                        return Err(Error::new(ErrorKind::Unavailable, "read the journal").because(why));
+                    }
+                    self.seam.sleep(self.seam.jittered(super::LOAD_PAUSE)).await;
+                }
             }
         }
         let why = format!("its end moved on {READS_MAX} times; try again");
@@ -160,7 +202,10 @@ impl Engine {
         }
         match &core.reaches {
             Some((number, why)) if *number >= from => Err(why.clone()),
-            _ => Ok(Absorbed::End),
+            _ => {
+                core.current = now;
+                Ok(Absorbed::End)
+            }
         }
     }
 }

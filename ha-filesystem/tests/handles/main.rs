@@ -7,6 +7,7 @@
 mod fixture;
 
 mod backend;
+mod ends;
 mod resolution;
 mod services;
 mod store;

@@ -1,6 +1,6 @@
 //! A directory, and processes with a handle on it each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,12 +11,15 @@ use ha_core::journal::{JournalBackend, JournalOptions};
 use ha_core::seam::Seam;
 use ha_filesystem::{FilesystemDevice, FilesystemSettings};
 use ha_testkit::hosted::{Hooked, Hosted, host};
-use ha_testkit::process::role;
+use ha_testkit::process::role_on_one_thread;
 use ha_testkit::{BackendFactory, Missing, Store};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::fixture::folder;
+
+/// How often a folder that others still write into is removed.
+const REMOVALS_MAX: usize = 1000;
 
 /// What a host opens.
 #[derive(Clone, Serialize, Deserialize)]
@@ -40,10 +43,25 @@ impl Place {
 /// A process with one handle; no test of its own.
 #[test]
 fn handle() {
-    role("store::handle", async |place: Place, stage| {
+    role_on_one_thread("store::handle", async |place: Place, stage| {
         let seam = stage.seam().clone();
+        let folder = place.folder.clone();
+        stage.when_orphaned(move || remove(&folder));
         host(stage, async { Ok(place.open(&seam).await? as Arc<dyn Hooked>) }).await;
     });
+}
+
+/// Removes the folder of a case whose process was killed, and could not.
+fn remove(folder: &Path) {
+    // Race: all hosts of the case do this at once, while their handles may still make files.
+    // Closed by: each tries until it is gone, and ends then: nobody is left who makes anything.
+    // Cost if missed: a folder stays behind, in memory.
+    for _ in 0..REMOVALS_MAX {
+        let _ = std::fs::remove_dir_all(folder);
+        if !folder.exists() {
+            return;
+        }
+    }
 }
 
 /// Directories for journals whose handles are processes.
@@ -66,13 +84,19 @@ impl ProcessesFactory {
 #[async_trait]
 impl BackendFactory for ProcessesFactory {
     async fn open(&self) -> Result<Arc<dyn Store>, Missing> {
-        let folder = folder().map_err(|error| Missing(format!("a folder that can be written to: {error}")))?;
-        let place = Place { folder: folder.path().to_owned(), point_entries: self.point_entries };
-        Ok(Arc::new(ProcessesStore { _folder: folder, place, seam: Seam::system(), handles: Mutex::default() }))
+        Ok(Arc::new(self.store()?))
     }
 }
 
-struct ProcessesStore {
+impl ProcessesFactory {
+    pub(crate) fn store(&self) -> Result<ProcessesStore, Missing> {
+        let folder = folder().map_err(|error| Missing(format!("a folder that can be written to: {error}")))?;
+        let place = Place { folder: folder.path().to_owned(), point_entries: self.point_entries };
+        Ok(ProcessesStore { _folder: folder, place, seam: Seam::system(), handles: Mutex::default() })
+    }
+}
+
+pub(crate) struct ProcessesStore {
     // Dropped after the handles, which are gone when the case is torn down.
     _folder: TempDir,
     place: Place,
@@ -82,6 +106,15 @@ struct ProcessesStore {
 }
 
 impl ProcessesStore {
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.place.folder.clone()
+    }
+
+    /// The processes that have its handles.
+    pub(crate) fn hosts(&self) -> Vec<u32> {
+        self.handles().iter().filter_map(|handle| handle.process_id()).collect()
+    }
+
     fn connected(&self) -> MutexGuard<'_, Vec<Weak<Hosted>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -22,8 +22,12 @@ use crate::remote::dispatch::{self, malformed};
 use crate::remote::errors::WireError;
 use crate::remote::wire::{self, Answer, MESSAGE_BYTES_MAX, Request, WireEnded};
 
-/// How often a session is looked at for a deadline that has moved.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often a session is looked at for a deadline that has moved: so many times before the deadline that was told.
+const LOOKS: u32 = 16;
+/// But not more often, however near that is. A hundred hosts on one machine, with a session each, must cost it little.
+const LOOK_MIN: Duration = Duration::from_millis(10);
+/// And not less often; so also where nothing is near any more, because it is past.
+const LOOK_MAX: Duration = Duration::from_millis(250);
 
 /// The exit status of a process whose handle has panicked.
 const STATUS_PANICKED: i32 = 101;
@@ -214,7 +218,7 @@ impl Host {
             drop(session);
             return Answer::failed(&malformed("open session"));
         }
-        let look = look(Arc::downgrade(self), Arc::clone(&session), self.seam.clone());
+        let look = look(Arc::downgrade(self), number, Arc::clone(&session), self.seam.clone());
         let look = Running::start(&self.seam, Box::pin(look));
         state.sessions.insert(number, Opened { session, told: None, look });
         Answer::Opened(id)
@@ -236,16 +240,18 @@ impl Host {
 
     /// Tells what has changed of the sessions.
     fn tell(&self, state: &mut State) {
-        for (number, opened) in &mut state.sessions {
-            // Whoever polls it may have done much already, which is no reason not to look.
-            let ended = unconstrained(opened.session.ended()).now_or_never();
-            let now = (opened.session.valid_until(), ended);
-            if opened.told != Some(now) {
-                opened.told = Some(now);
-                let valid_until_ns = u64::try_from(now.0.moment().since_origin().as_nanos()).unwrap_or(u64::MAX);
-                let ended = ended.map(WireEnded::new);
-                self.send(&FromHost::Session { opened: *number, valid_until_ns, ended });
-            }
+        state.sessions.iter_mut().for_each(|(number, opened)| self.tell_of(*number, opened));
+    }
+
+    fn tell_of(&self, number: u64, opened: &mut Opened) {
+        // Whoever polls it may have done much already, which is no reason not to look.
+        let ended = unconstrained(opened.session.ended()).now_or_never();
+        let now = (opened.session.valid_until(), ended);
+        if opened.told != Some(now) {
+            opened.told = Some(now);
+            let valid_until_ns = u64::try_from(now.0.moment().since_origin().as_nanos()).unwrap_or(u64::MAX);
+            let ended = ended.map(WireEnded::new);
+            self.send(&FromHost::Session { opened: number, valid_until_ns, ended });
         }
     }
 
@@ -257,11 +263,16 @@ impl Host {
 }
 
 /// Looks after one session until it is over.
-async fn look(host: std::sync::Weak<Host>, session: Arc<dyn Session>, seam: Seam) {
+async fn look(host: std::sync::Weak<Host>, number: u64, session: Arc<dyn Session>, seam: Seam) {
     loop {
-        let over = seam.timeout(LOOK_EVERY, session.ended()).await.is_some();
+        let left = session.valid_until().moment().since(seam.now());
+        let pause = if left.is_zero() { LOOK_MAX } else { (left / LOOKS).clamp(LOOK_MIN, LOOK_MAX) };
+        let over = seam.timeout(pause, session.ended()).await.is_some();
         let Some(host) = host.upgrade() else { return };
-        host.tell(&mut host.state());
+        // Of this one alone: each of the others has a look of its own.
+        if let Some(opened) = host.state().sessions.get_mut(&number) {
+            host.tell_of(number, opened);
+        }
         if over {
             return;
         }

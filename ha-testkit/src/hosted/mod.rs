@@ -39,8 +39,14 @@
 //! One connection on the loopback address carries everything, in frames of a length and JSON. Calls are numbered and
 //! are begun by the host in the order in which they were made; their answers come as they are ready. A future that is
 //! dropped here is dropped there. Before each answer the host tells what has changed of its sessions, so that nobody
-//! who has an answer sees a deadline from before it; in between it looks every few milliseconds. A deadline is a moment
-//! of the clock that all processes of a machine share, and one that comes late is only shorter than the true one.
+//! who has an answer sees a deadline from before it; in between it looks, the more often the nearer the deadline is. A
+//! deadline is a moment of the clock that all processes of a machine share, and one that comes late is only shorter
+//! than the true one.
+//!
+//! # A hundred of them
+//! A host at rest does next to nothing, so that a case with a hundred handles is one that a small machine bears: one
+//! thread is enough for it ([`role_on_one_thread`](crate::process::role_on_one_thread)), it looks at a session a few
+//! times in a second, and it ends with its handle, or when its parent is gone.
 
 mod client;
 mod host;

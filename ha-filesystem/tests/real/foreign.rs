@@ -110,6 +110,35 @@ async fn what_stands_in_the_place_of_the_next_entry_holds_up_commits_by_name_unt
 }
 
 #[tokio::test]
+async fn what_has_the_name_of_a_snapshot_and_is_none_counts_for_no_way_to_the_state() {
+    // Fails if entries are swept on the strength of a folder: then one damaged file, and all is lost.
+    let directory = tempfile::tempdir().unwrap();
+    let device = open(directory.path()).await.unwrap();
+    let journal = directory.path().join(".ha-journal");
+    for number in 1..=8 {
+        device.publish(number, u128::from(number), &text("entry")).await.unwrap();
+    }
+    let [first, foreign, last] = [(3, 0), (5, 3), (7, 5)].map(|(number, floor)| SnapshotName { number, floor });
+    device.put_snapshot(first, &text("s")).await.unwrap();
+    fs::create_dir(journal.join("snapshots/00000000000000000005-00000000000000000003")).unwrap();
+    let error = device.put_snapshot(foreign, &text("s")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("snapshots/00000000000000000005"), "{error}");
+    device.put_snapshot(last, &text("s")).await.unwrap();
+    device.sweep(&[]).await.unwrap();
+    assert!(device.read_snapshot(first).await.unwrap().is_some(), "the second way begins there");
+    let mut left: Vec<_> = everything(&journal.join("entries")).into_iter().collect();
+    left.sort_unstable();
+    assert!(left.first().unwrap().ends_with("00000000000000000004"), "{left:?}");
+    assert_eq!(device.read(8).await.unwrap().floor, 5, "its name holds the floor up all the same");
+    // The second real one after it, and what lies before the first of them is needless.
+    device.put_snapshot(SnapshotName { number: 8, floor: 7 }, &text("s")).await.unwrap();
+    device.sweep(&[]).await.unwrap();
+    assert_eq!(device.read_snapshot(first).await, Ok(None));
+    assert_eq!(everything(&journal.join("entries")).len(), 1);
+}
+
+#[tokio::test]
 async fn where_a_server_makes_the_names_nothing_is_certain_of_an_entry_whose_place_is_taken_by_a_folder() {
     // Race: the server makes the entry and loses its answer, is asked again, and somebody has moved it away.
     // Fails if the commit is said not to have been applied.

@@ -29,7 +29,7 @@ fn is_gone(id: u32) -> bool {
 async fn until_gone(hosts: &[u32], folder: &Path) {
     let seam = Seam::system();
     let gone = seam.timeout(PATIENCE, async {
-        while !(hosts.iter().all(|host| is_gone(*host)) && !folder.exists()) {
+        while folder.exists() || !hosts.iter().all(|host| is_gone(*host)) {
             seam.sleep(Duration::from_millis(2)).await;
         }
     });

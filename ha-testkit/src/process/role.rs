@@ -95,9 +95,11 @@ fn watch_parent(stage: &Stage) -> Option<Task> {
     }))
 }
 
+type Step = Box<dyn FnOnce() + Send>;
+
 /// What is left to do when the parent is gone.
 #[derive(Clone, Default)]
-struct Last(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct Last(Arc<Mutex<Option<Step>>>);
 
 impl Last {
     fn is_orphaned(&self) -> ! {

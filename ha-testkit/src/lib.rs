@@ -78,6 +78,7 @@
 //!   so that a green suite means something.
 //! * [`remote`]: a store in memory that is served to other processes, and a backend as any other; with
 //!   [`process`], which starts, kills and stops real ones.
+//! * `trials`: what tests with real processes have them do, and how it is judged, whatever the backend.
 //! * `servers`: real ones, started on free ports and thrown away; and [`proxy`], which stands in front of one,
 //!   breaks connections, and loses, holds back or doubles single requests.
 //! * [`bench`](mod@bench): how benchmarks print ours beside bare.
@@ -113,6 +114,8 @@ pub mod run;
 pub mod servers;
 pub mod services;
 pub mod sim;
+#[cfg(unix)]
+pub mod trials;
 
 pub use async_trait::async_trait;
 pub use embedded::EmbeddedFactory;

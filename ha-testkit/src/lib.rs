@@ -80,6 +80,7 @@
 //!   [`process`], which starts, kills and stops real ones.
 //! * `hosted`: backend handles that have a process of their own each, for a backend whose handles share nothing but
 //!   the store.
+//! * `trials`: what tests with real processes have them do, and how it is judged, whatever the backend.
 //! * `servers`: real ones, started on free ports and thrown away; and [`proxy`], which stands in front of one,
 //!   breaks connections, and loses, holds back or doubles single requests.
 //! * [`bench`](mod@bench): how benchmarks print ours beside bare.
@@ -117,6 +118,8 @@ pub mod run;
 pub mod servers;
 pub mod services;
 pub mod sim;
+#[cfg(unix)]
+pub mod trials;
 
 pub use async_trait::async_trait;
 pub use embedded::EmbeddedFactory;

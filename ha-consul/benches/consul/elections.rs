@@ -7,6 +7,7 @@ use ha_core::seam::{Seam, Task};
 use ha_testkit::bench::Result;
 use ha_testkit::bench::cluster::{Couple, Followers, Member as _, RETRIEVALS, SETTLED, addresses, lead};
 use ha_testkit::proxy::{Matching, Proxy, Treatment};
+use ha_testkit::trials::Member as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -22,7 +23,7 @@ const LEADER_CHANGES: usize = 30;
 pub(crate) async fn hand_over(agent: &str) -> Result<()> {
     let seam = Seam::system();
     let member = Member::new(agent, "one");
-    let mut couple = Couple::new(&member).await?;
+    let mut couple = Couple::new(&member, &seam).await?;
     let plain = BareLatch::new(agent, &member).await?;
     let (mut ours, mut bare) = (Times::new(), Times::new());
     for _ in 0..HAND_OVERS {
@@ -80,11 +81,11 @@ impl BareLatch {
 pub(crate) async fn leader_change(agent: &str) -> Result<()> {
     let seam = Seam::system();
     let member = Member::new(agent, "leader");
-    let leading = member.services().await?;
+    let leading = member.services(&Seam::system()).await?;
     let leadership = lead(&member, &leading).await?;
     let proxy = Proxy::to(agent, seam.clone()).await;
     let queries = proxy.treat(Matching::path("index="), Treatment::SlowAnswer(Duration::ZERO));
-    let services = member.other("follower").through(proxy.address()).services().await?;
+    let services = member.other("follower").through(proxy.address()).services(&Seam::system()).await?;
     let mut followers = Followers::new(&seam, addresses(&services)?);
     let [mut first, mut spread, mut bare_first, mut bare_spread] = [const { Times::new() }; 4];
     // A watch that was made later than the first read shows the leader without a change: so all wait for another.

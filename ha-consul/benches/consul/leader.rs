@@ -7,8 +7,8 @@ use ha_core::backend::SessionOptions;
 use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
 use ha_core::{Error, HaServices, PresenceOptions, ServicesOptions};
-use ha_testkit::async_trait;
 use ha_testkit::bench::cluster;
+use ha_testkit::{async_trait, trials};
 use serde::{Deserialize, Serialize};
 
 /// Who takes part, and where. Default settings but for what stands here.
@@ -43,17 +43,12 @@ impl Member {
 }
 
 #[async_trait]
-impl cluster::Member for Member {
+impl trials::Member for Member {
     fn label(&self) -> &str {
         &self.label
     }
 
-    fn other(&self, label: &str) -> Self {
-        Self { label: label.into(), ..self.clone() }
-    }
-
-    async fn services(&self) -> Result<HaServices, Error> {
-        let seam = Seam::system();
+    async fn services(&self, seam: &Seam) -> Result<HaServices, Error> {
         let consul = Consul::connect(ConsulSettings::at(&self.agent), seam.clone()).await?;
         let storage = StateStorage::open(&self.storage, seam.clone())?;
         let options = ServicesOptions {
@@ -62,6 +57,12 @@ impl cluster::Member for Member {
             presence: if self.presence { PresenceOptions::Automatic } else { PresenceOptions::Off },
             ..ServicesOptions::default()
         };
-        HaServices::new(Arc::new(consul), storage, &options, seam)
+        HaServices::new(Arc::new(consul), storage, &options, seam.clone())
+    }
+}
+
+impl cluster::Member for Member {
+    fn other(&self, label: &str) -> Self {
+        Self { label: label.into(), ..self.clone() }
     }
 }

@@ -9,9 +9,10 @@ use ha_core::plan::ExecutionPlan;
 use ha_core::seam::Seam;
 use ha_core::{HighAvailabilityServices, JobId};
 use ha_testkit::bench::Result;
-use ha_testkit::bench::cluster::{Member as _, lead};
+use ha_testkit::bench::cluster::lead;
 use ha_testkit::bench::plans::{Pointer, handles, raised_kib, resident_kib};
 use ha_testkit::process::{Process, Stage};
+use ha_testkit::trials::Member as _;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +61,7 @@ pub(crate) async fn recover(place: Place, stage: Stage) {
 pub(crate) async fn measure(agent: &str) -> Result<()> {
     let (seam, bare) = (Seam::system(), Bare::new(agent)?);
     let member = Member::new(agent, "recovering");
-    let services = member.services().await?;
+    let services = member.services(&Seam::system()).await?;
     let leadership = lead(&member, &services).await?;
     let store = leadership.execution_plan_store();
     store.start(std::sync::Arc::new(Deaf)).await?;

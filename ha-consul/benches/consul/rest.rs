@@ -7,6 +7,7 @@ use ha_core::seam::Seam;
 use ha_testkit::bench::Result;
 use ha_testkit::bench::cluster::{Member as _, lead};
 use ha_testkit::proxy::{Matching, Proxy, Rule, Treatment};
+use ha_testkit::trials::Member as _;
 
 use crate::leader::Member;
 
@@ -34,10 +35,10 @@ pub(crate) async fn watch(agent: &str) -> Result<Counted> {
     let seam = Seam::system();
     let proxies = [Proxy::to(agent, seam.clone()).await, Proxy::to(agent, seam.clone()).await];
     let member = Member::new(agent, "leader").through(proxies[0].address());
-    let leading = member.services().await?;
+    let leading = member.services(&Seam::system()).await?;
     let leadership = lead(&member, &leading).await?;
     let standby = member.other("standby").through(proxies[1].address());
-    let waiting = standby.services().await?;
+    let waiting = standby.services(&Seam::system()).await?;
     let campaign = lead(&standby, &waiting);
     let counting = async {
         seam.sleep(SETTLED).await;

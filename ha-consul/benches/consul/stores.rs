@@ -10,7 +10,8 @@ use ha_core::plan::{ExecutionPlan, ExecutionPlanListener};
 use ha_core::seam::Seam;
 use ha_core::{HighAvailabilityServices, JobId};
 use ha_testkit::bench::Result;
-use ha_testkit::bench::cluster::{Member as _, lead};
+use ha_testkit::bench::cluster::lead;
+use ha_testkit::trials::Member as _;
 use serde_json::Value;
 
 use crate::bare::{Bare, cas, delete_cas};
@@ -54,7 +55,7 @@ pub(crate) async fn measure(agent: &str) -> Result<()> {
     table::head("Writing under a fence, one after the other");
     for storage in ["memory://", storage.as_str()] {
         let member = Member { storage: storage.into(), ..Member::new(agent, "writer") };
-        let services = member.services().await?;
+        let services = member.services(&Seam::system()).await?;
         let leadership = lead(&member, &services).await?;
         let bare = Bare::new(agent)?;
         let guard = bare.guard(&member.latch()).await?;

@@ -1,63 +1,18 @@
 //! Processes that contend while they are stopped and cut off: no two of them ever believe at one instant that they
 //! lead.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use ha_core::HighAvailabilityServices;
-use ha_core::seam::Moment;
-use ha_testkit::process::{Event, Process, Stage, role};
+use ha_testkit::process::{Process, role};
 use ha_testkit::proxy::{Fault, Proxy};
-use serde::{Deserialize, Serialize};
+use ha_testkit::trials::{ASK_EVERY, assert_never_two_at_once, believe, believed, is_over};
 
 use crate::member::Member;
 use crate::world::{World, heavy, in_time, run};
 
-/// How often a process asks itself whether it leads.
-const ASK_EVERY: Duration = Duration::from_millis(5);
-
-/// One answer to the question who leads: from `asked` to `answered` there is an instant at which this process did, by
-/// all that it knows. All processes of a machine have one clock.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Believes {
-    token: u64,
-    asked: u64,
-    answered: u64,
-}
-
-fn nanoseconds(moment: Moment) -> u64 {
-    u64::try_from(moment.since_origin().as_nanos()).unwrap()
-}
-
-async fn believe(member: Member, stage: Stage) {
-    let services = member.services(stage.seam()).await;
-    loop {
-        let Ok(leadership) = services.dispatcher_leader_election().unwrap().campaign().await else {
-            stage.seam().sleep(ASK_EVERY).await;
-            continue;
-        };
-        let token = leadership.token().epoch();
-        loop {
-            let asked = nanoseconds(stage.seam().now());
-            if !leadership.is_valid() {
-                break;
-            }
-            let answered = nanoseconds(stage.seam().now());
-            stage.tell("believes", Believes { token, asked, answered });
-            stage.seam().sleep(ASK_EVERY).await;
-        }
-        stage.tell("over", token);
-    }
-}
-
 #[test]
 fn believer() {
-    role("believers::believer", believe);
-}
-
-fn believed(events: &[Event]) -> Vec<Believes> {
-    let believes = events.iter().filter(|event| event.name == "believes");
-    believes.map(|event| serde_json::from_value(event.value.clone()).unwrap()).collect()
+    role("believers::believer", believe::<Member>);
 }
 
 /// What befalls the one that leads, until another does.
@@ -89,35 +44,6 @@ async fn leader_after(w: &World, believers: &[Believer], token: u64) -> (usize, 
     in_time(&w.seam, "another one leads", found).await
 }
 
-/// Panics if a process believed that it led after another one had begun to, under a greater token.
-fn assert_never_two_at_once(told: &[(usize, Believes)]) {
-    // From the latest instant at which a term had begun to the latest at which it was believed in.
-    let mut terms: BTreeMap<u64, (usize, u64, u64)> = BTreeMap::new();
-    for (who, believes) in told {
-        let term = terms.entry(believes.token).or_insert((*who, believes.answered, believes.asked));
-        assert_eq!(term.0, *who, "token {} was given to two", believes.token);
-        term.1 = term.1.min(believes.answered);
-        term.2 = term.2.max(believes.asked);
-    }
-    let terms: Vec<_> = terms.into_iter().collect();
-    for pair in terms.windows(2) {
-        let [(old, (one, _, until)), (new, (other, from, _))] = pair else { unreachable!("windows of two") };
-        let late = until.saturating_sub(*from);
-        assert!(until <= from, "{one} believed in {old} {late} ns after {other} had begun to lead under {new}");
-    }
-}
-
-#[test]
-fn two_beliefs_at_one_instant_are_seen() {
-    let believes = |who: usize, token, at| (who, Believes { token, asked: at, answered: at + 1 });
-    let apart = [believes(0, 1, 10), believes(0, 1, 20), believes(1, 2, 30), believes(0, 3, 40)];
-    assert_never_two_at_once(&apart);
-    for wrong in [believes(0, 1, 32), believes(1, 3, 50)] {
-        let told: Vec<_> = apart.iter().copied().chain([wrong]).collect();
-        assert!(std::panic::catch_unwind(|| assert_never_two_at_once(&told)).is_err(), "{told:?}");
-    }
-}
-
 #[test]
 fn no_two_processes_on_consul_ever_believe_at_one_instant_that_they_lead() {
     run(async {
@@ -146,11 +72,7 @@ fn no_two_processes_on_consul_ever_believe_at_one_instant_that_they_lead() {
                 struck.process.cont();
             }
             // Who is cut off still is: nothing but its own clock can tell it.
-            let over = |events: &[Event]| {
-                let mut over = events.iter().filter(|event| event.name == "over");
-                over.any(|event| event.value.as_u64() == Some(token)).then_some(())
-            };
-            struck.process.until("its term is over", over).await;
+            struck.process.until("its term is over", is_over(token)).await;
             struck.proxy.fault(Fault::None);
             (leader, token) = next;
         }

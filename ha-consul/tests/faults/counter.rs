@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use ha_core::{ErrorKind, HighAvailabilityServices, JobId};
-use ha_testkit::process::{Event, Process, Stage, role};
+use ha_testkit::process::{Process, role};
 use ha_testkit::proxy::{Matching, Proxy, Treatment};
-use serde::{Deserialize, Serialize};
+use ha_testkit::trials::{Counting, assert_unique_and_growing, count, ids};
 
 use crate::member::Member;
 use crate::world::{World, heavy, run};
@@ -19,54 +18,13 @@ const KILLED: usize = 2;
 /// Every answer that is lost costs a second look.
 const BETWEEN_FAULTS: Duration = Duration::from_millis(400);
 
-#[derive(Serialize, Deserialize)]
-struct Counting {
-    member: Member,
-    steps: usize,
-}
-
-async fn count(counting: Counting, stage: Stage) {
-    let services = counting.member.services(stage.seam()).await;
-    let job = JobId::new("job").unwrap();
-    let mut left = counting.steps;
-    while left > 0 {
-        let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
-        let epoch: u64 = leadership.token().to_string().parse().unwrap();
-        let factory = leadership.checkpoint_recovery_factory();
-        let counter = factory.create_checkpoint_id_counter(&job);
-        let mut here = 0;
-        if counter.start().await.is_ok() {
-            while left > 0 && here < AT_ONCE {
-                match counter.get_and_increment().await {
-                    Ok(id) => {
-                        stage.tell("id", (epoch, id));
-                        (left, here) = (left - 1, here + 1);
-                    }
-                    Err(error) if matches!(error.kind(), ErrorKind::NotLeader | ErrorKind::Fenced) => break,
-                    // An id may be used up that nobody has.
-                    Err(error) => stage.tell("trouble", error.to_string()),
-                }
-            }
-        }
-        // If it cannot give up in order, its silence does.
-        let _ = stage.seam().timeout(Duration::from_secs(5), leadership.resign()).await;
-    }
-    stage.tell("done", ());
-    std::future::pending().await
-}
-
 #[test]
 fn counting() {
-    role("counter::counting", count);
-}
-
-fn ids(events: &[Event]) -> Vec<(u64, u64)> {
-    let ids = events.iter().filter(|event| event.name == "id");
-    ids.map(|event| serde_json::from_value(event.value.clone()).unwrap()).collect()
+    role("counter::counting", count::<Member>);
 }
 
 fn told(process: &Process) -> usize {
-    process.events().iter().filter(|event| event.name == "id").count()
+    ids(&process.events()).len()
 }
 
 #[test]
@@ -78,7 +36,7 @@ fn eight_processes_count_to_sixteen_thousand_without_a_double() {
         let proxy = Proxy::to(w.agent.address(), w.seam.clone()).await;
         let start = |number: usize, steps: usize| {
             let member = w.place.member(&format!("counter {number}"), &[proxy.address().to_owned()]);
-            Process::spawn(w.seam.clone(), "counter::counting", &Counting { member, steps })
+            Process::spawn(w.seam.clone(), "counter::counting", &Counting { member, steps, at_once: AT_ONCE })
         };
         let mut processes: Vec<Process> = (0..PROCESSES).map(|number| start(number, STEPS)).collect();
         let mut all: Vec<(u64, u64)> = Vec::new();
@@ -116,13 +74,8 @@ fn eight_processes_count_to_sixteen_thousand_without_a_double() {
             all.extend(ids(&process.events()));
         }
 
-        // By term, and within a term in the order of the ids: then they grow without a double.
-        all.sort_unstable();
-        let leaders = all.chunk_by(|one, next| one.0 == next.0).count();
-        assert!(leaders >= PROCESSES * STEPS / AT_ONCE, "{leaders} terms");
-        for pair in all.windows(2) {
-            assert!(pair[0].1 < pair[1].1, "an id was given out twice, or a later term began below: {pair:?}");
-        }
+        let terms = assert_unique_and_growing(all);
+        assert!(terms >= PROCESSES * STEPS / AT_ONCE, "{terms} terms");
         Ok(())
     });
 }

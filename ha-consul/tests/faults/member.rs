@@ -15,6 +15,7 @@ use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
 use ha_core::{Error, ErrorKind, HaServices, HighAvailabilityServices, JobId, ServicesOptions};
 use ha_testkit::process::{Event, Process, Stage, role};
+use ha_testkit::{async_trait, trials};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -57,6 +58,17 @@ impl Member {
         let session = SessionOptions { silence: self.silence, label: self.label.clone() };
         let options = ServicesOptions { root: self.root.clone(), session, ..ServicesOptions::default() };
         HaServices::new(Arc::new(consul), storage, &options, seam.clone()).unwrap()
+    }
+}
+
+#[async_trait]
+impl trials::Member for Member {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    async fn services(&self, seam: &Seam) -> Result<HaServices, Error> {
+        Ok(Self::services(self, seam).await)
     }
 }
 

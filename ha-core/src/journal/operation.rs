@@ -65,9 +65,10 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// A label that is too long is cut off.
+    /// A label that is too long is cut off. A part of a millisecond counts as a whole one: the others must never wait
+    /// for less time than the owner relies on.
     pub(crate) fn new(label: &str, silence: Duration, testimony: Option<String>) -> Self {
-        let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        let silence_ms = u64::try_from(silence.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         Self { label: beginning(label, LABEL_BYTES_MAX).into(), silence_ms, testimony }
     }
 }

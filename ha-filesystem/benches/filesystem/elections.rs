@@ -6,6 +6,7 @@ use ha_core::HighAvailabilityServices;
 use ha_core::seam::Seam;
 use ha_testkit::bench::cluster::{Couple, Followers, Member as _, RETRIEVALS, SETTLED, addresses, lead};
 use ha_testkit::bench::{self as table, Result, Times};
+use ha_testkit::trials::Member as _;
 
 use crate::bare::{Bare, newest_entry};
 use crate::member::Member;
@@ -18,7 +19,7 @@ const LEADER_CHANGES: usize = 30;
 pub(crate) async fn hand_over(below: &Path) -> Result<()> {
     let seam = Seam::system();
     let member = Member::new(below, "one");
-    let mut couple = Couple::new(&member).await?;
+    let mut couple = Couple::new(&member, &seam).await?;
     let (entry, mut plain) = (newest_entry(&member.directory)?, Bare::new(&member.directory, "hand-over")?);
     let (mut ours, mut bare) = (Times::new(), Times::new());
     for _ in 0..HAND_OVERS {
@@ -39,9 +40,9 @@ pub(crate) async fn hand_over(below: &Path) -> Result<()> {
 pub(crate) async fn leader_change(below: &Path) -> Result<()> {
     let seam = Seam::system();
     let member = Member::new(below, "leader");
-    let leading = member.services().await?;
+    let leading = member.services(&Seam::system()).await?;
     let leadership = lead(&member, &leading).await?;
-    let services = member.other("follower").services().await?;
+    let services = member.other("follower").services(&Seam::system()).await?;
     let mut followers = Followers::new(&seam, addresses(&services)?);
     let [mut first, mut spread] = [const { Times::new() }; 2];
     // A watch that was made later than the first read shows the leader without a change: so all wait for another.

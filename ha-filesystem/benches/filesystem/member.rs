@@ -7,8 +7,8 @@ use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
 use ha_core::{Error, HaServices, PresenceOptions, ServicesOptions};
 use ha_filesystem::FilesystemSettings;
-use ha_testkit::async_trait;
 use ha_testkit::bench::cluster;
+use ha_testkit::{async_trait, trials};
 use serde::{Deserialize, Serialize};
 
 /// Who takes part, and where. Default settings but for what stands here.
@@ -37,17 +37,12 @@ impl Member {
 }
 
 #[async_trait]
-impl cluster::Member for Member {
+impl trials::Member for Member {
     fn label(&self) -> &str {
         &self.label
     }
 
-    fn other(&self, label: &str) -> Self {
-        Self { label: label.into(), ..self.clone() }
-    }
-
-    async fn services(&self) -> Result<HaServices, Error> {
-        let seam = Seam::system();
+    async fn services(&self, seam: &Seam) -> Result<HaServices, Error> {
         let settings = FilesystemSettings { ignore_locks: !self.lock, ..FilesystemSettings::at(&self.directory) };
         let backend = ha_filesystem::connect(settings, seam.clone()).await?;
         let states = url::Url::from_directory_path(&self.directory).map(|url| url.to_string());
@@ -59,6 +54,12 @@ impl cluster::Member for Member {
             presence: if self.presence { PresenceOptions::Automatic } else { PresenceOptions::Off },
             ..ServicesOptions::default()
         };
-        HaServices::new(backend, storage, &options, seam)
+        HaServices::new(backend, storage, &options, seam.clone())
+    }
+}
+
+impl cluster::Member for Member {
+    fn other(&self, label: &str) -> Self {
+        Self { label: label.into(), ..self.clone() }
     }
 }

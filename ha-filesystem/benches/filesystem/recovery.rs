@@ -10,10 +10,11 @@ use ha_core::record::Record;
 use ha_core::seam::Seam;
 use ha_core::{HighAvailabilityServices, JobId};
 use ha_filesystem::FilesystemSettings;
-use ha_testkit::bench::cluster::{Member as _, lead};
+use ha_testkit::bench::cluster::lead;
 use ha_testkit::bench::plans::{Pointer, handles, raised_kib, resident_kib};
 use ha_testkit::bench::{self as table, Result, Times};
 use ha_testkit::process::{Process, Stage, role as play};
+use ha_testkit::trials::Member as _;
 use serde::{Deserialize, Serialize};
 
 use crate::member::Member;
@@ -58,7 +59,7 @@ async fn recover(directory: &Path, below: &Prefix, seam: &Seam) -> Result<Vec<Re
 pub(crate) async fn measure(below: &Path) -> Result<()> {
     let seam = Seam::system();
     let member = Member::new(below, "recovering");
-    let services = member.services().await?;
+    let services = member.services(&Seam::system()).await?;
     let leadership = lead(&member, &services).await?;
     let store = leadership.execution_plan_store();
     store.start(std::sync::Arc::new(Deaf)).await?;

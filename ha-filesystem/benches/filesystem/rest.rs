@@ -8,6 +8,7 @@ use ha_core::seam::Seam;
 use ha_testkit::bench::Result;
 use ha_testkit::bench::cluster::{Member as _, lead};
 use ha_testkit::process::{Process, Stage, role as play};
+use ha_testkit::trials::Member as _;
 use serde::{Deserialize, Serialize};
 
 use crate::member::Member;
@@ -37,7 +38,7 @@ pub(crate) struct Counted {
 pub(crate) fn role() {
     play("resting", async |member: Member, stage: Stage| {
         let resting = async {
-            let services = member.services().await?;
+            let services = member.services(&Seam::system()).await?;
             let contending = lead(&member, &services);
             let watching = async {
                 stage.seam().sleep(SETTLED).await;

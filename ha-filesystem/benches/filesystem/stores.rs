@@ -10,8 +10,9 @@ use ha_core::election::Leadership;
 use ha_core::plan::{ExecutionPlan, ExecutionPlanListener};
 use ha_core::seam::Seam;
 use ha_core::{HighAvailabilityServices, JobId};
-use ha_testkit::bench::cluster::{Member as _, lead};
+use ha_testkit::bench::cluster::lead;
 use ha_testkit::bench::{self as table, Result, Times};
+use ha_testkit::trials::Member as _;
 
 use crate::bare::{Bare, newest_entry};
 use crate::member::Member;
@@ -25,7 +26,7 @@ pub(crate) async fn measure(below: &Path) -> Result<()> {
     table::head("Writing under a fence, one after the other");
     for files in [false, true] {
         let member = Member { files, ..Member::new(below, "writer") };
-        let services = member.services().await?;
+        let services = member.services(&Seam::system()).await?;
         let leadership = lead(&member, &services).await?;
         if files {
             plan_put(&leadership, &member.directory).await?;

@@ -1,97 +1,23 @@
 //! Processes that contend while they are killed and stopped: no two of them ever believe at one instant that they
 //! lead.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use ha_core::HighAvailabilityServices;
-use ha_core::election::Leadership;
-use ha_core::seam::Seam;
-use ha_testkit::process::{Event, Process, Stage, role};
+use ha_testkit::process::{Event, Process, role};
 use ha_testkit::run::block_on;
-use serde::{Deserialize, Serialize};
+use ha_testkit::trials::{assert_never_two_at_once, believe, believed, is_over};
 
-use crate::member::{Member, nanoseconds};
+use crate::member::Member;
 use crate::world::{World, heavy};
 
-/// How often a process asks itself whether it leads.
-pub(crate) const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How often the one that leads has asked itself before it is struck: for longer than its session takes to renew itself.
 const ASKED: usize = 120;
 /// Each blow falls so often.
 const ROUNDS: usize = 3;
 
-/// One answer to the question who leads: from `asked` to `answered` there is an instant at which this one did, by all
-/// that it knows. All processes of a machine have one clock.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Believes {
-    pub(crate) token: u64,
-    asked: u64,
-    answered: u64,
-}
-
-impl Believes {
-    /// `None` if it does not lead any more.
-    pub(crate) fn ask(leadership: &Leadership, seam: &Seam) -> Option<Self> {
-        let asked = nanoseconds(seam.now());
-        let leads = leadership.is_valid();
-        let (token, answered) = (leadership.token().epoch(), nanoseconds(seam.now()));
-        leads.then_some(Self { token, asked, answered })
-    }
-}
-
-async fn believe(member: Member, stage: Stage) {
-    let services = member.services(stage.seam()).await;
-    loop {
-        let Ok(leadership) = services.dispatcher_leader_election().unwrap().campaign().await else {
-            stage.seam().sleep(ASK_EVERY).await;
-            continue;
-        };
-        while let Some(believes) = Believes::ask(&leadership, stage.seam()) {
-            stage.tell("believes", believes);
-            stage.seam().sleep(ASK_EVERY).await;
-        }
-        stage.tell("over", leadership.token().epoch());
-    }
-}
-
 #[test]
 fn believer() {
-    role("believers::believer", believe);
-}
-
-fn believed(events: &[Event]) -> Vec<Believes> {
-    let believes = events.iter().filter(|event| event.name == "believes");
-    believes.map(|event| serde_json::from_value(event.value.clone()).unwrap()).collect()
-}
-
-/// Panics if one believed that it led after another one had begun to, under a later token.
-pub(crate) fn assert_never_two_at_once(told: &[(usize, Believes)]) {
-    // A term is one process's. Once begun, it lasted up to each later question.
-    let mut terms: BTreeMap<u64, (usize, u64, u64)> = BTreeMap::new();
-    for (who, believes) in told {
-        let term = terms.entry(believes.token).or_insert((*who, believes.answered, believes.asked));
-        assert_eq!(term.0, *who, "token {} was given to two", believes.token);
-        term.1 = term.1.min(believes.answered);
-        term.2 = term.2.max(believes.asked);
-    }
-    let terms: Vec<_> = terms.into_iter().collect();
-    for pair in terms.windows(2) {
-        let [(old, (one, _, until)), (new, (other, from, _))] = pair else { unreachable!("windows of two") };
-        let late = until.saturating_sub(*from);
-        assert!(until <= from, "{one} believed in {old} {late} ns after {other} had begun to lead under {new}");
-    }
-}
-
-#[test]
-fn two_beliefs_at_one_instant_are_seen() {
-    let believes = |who: usize, token, at| (who, Believes { token, asked: at, answered: at + 1 });
-    let apart = [believes(0, 1, 10), believes(0, 1, 20), believes(1, 2, 30), believes(0, 3, 40)];
-    assert_never_two_at_once(&apart);
-    for wrong in [believes(0, 1, 32), believes(1, 3, 50)] {
-        let told: Vec<_> = apart.iter().copied().chain([wrong]).collect();
-        assert!(std::panic::catch_unwind(|| assert_never_two_at_once(&told)).is_err(), "{told:?}");
-    }
+    role("believers::believer", believe::<Member>);
 }
 
 /// What befalls the one that leads.
@@ -144,12 +70,8 @@ impl Contest {
             Blow::Stop => {
                 process.stop().await;
                 let next = self.leader_after(token).await;
-                let over = |events: &[Event]| {
-                    let mut over = events.iter().filter(|event| event.name == "over");
-                    over.any(|event| event.value.as_u64() == Some(token)).then_some(())
-                };
                 self.processes[leader].cont();
-                self.processes[leader].until("its term is over", over).await;
+                self.processes[leader].until("its term is over", is_over(token)).await;
                 next
             }
             Blow::Falter => {

@@ -12,10 +12,10 @@ use ha_core::seam::{BoxFuture, Clock, Moment, Rng, Seam, Tasks};
 use ha_filesystem::{FilesystemDevice, FilesystemSettings};
 use ha_testkit::async_trait;
 use ha_testkit::run::block_on;
+use ha_testkit::trials::{Believes, assert_never_two_at_once};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::believers::{Believes, assert_never_two_at_once};
 use crate::member::{Member, acknowledged, checkpoint, checkpoints, leads_after, numbers, writes};
 use crate::world::{ENDLESS, World};
 

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use ha_core::{ErrorKind, HighAvailabilityServices, JobId};
-use ha_testkit::process::{Event, Process, Stage, role};
-use ha_testkit::run::block_on;
-use serde::{Deserialize, Serialize};
+use ha_testkit::process::{Process, role};
+use ha_testkit::run::{block_on, tell};
+use ha_testkit::trials::{Counting, assert_unique_and_growing, count, ids};
 
 use crate::member::Member;
 use crate::world::{World, heavy};
@@ -20,49 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// For all of it, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-#[derive(Serialize, Deserialize)]
-struct Counting {
-    member: Member,
-    steps: usize,
-}
-
-async fn count(counting: Counting, stage: Stage) {
-    let services = counting.member.services(stage.seam()).await;
-    let job = JobId::new("job").unwrap();
-    let mut left = counting.steps;
-    while left > 0 {
-        let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
-        let epoch = leadership.token().epoch();
-        let counter = leadership.checkpoint_recovery_factory().create_checkpoint_id_counter(&job);
-        let mut here = 0;
-        if counter.start().await.is_ok() {
-            while left > 0 && here < AT_ONCE {
-                match counter.get_and_increment().await {
-                    Ok(id) => {
-                        stage.tell("id", (epoch, id));
-                        (left, here) = (left - 1, here + 1);
-                    }
-                    Err(error) if matches!(error.kind(), ErrorKind::NotLeader | ErrorKind::Fenced) => break,
-                    // An id may be used up that nobody has.
-                    Err(error) => stage.tell("trouble", error.to_string()),
-                }
-            }
-        }
-        // If it cannot give up in order, its silence does.
-        let _ = stage.seam().timeout(Duration::from_secs(5), leadership.resign()).await;
-    }
-    stage.tell("done", ());
-    std::future::pending().await
-}
-
 #[test]
 fn counting() {
-    role("counter::counting", count);
-}
-
-fn ids(events: &[Event]) -> Vec<(u64, u64)> {
-    let ids = events.iter().filter(|event| event.name == "id");
-    ids.map(|event| serde_json::from_value(event.value.clone()).unwrap()).collect()
+    role("counter::counting", count::<Member>);
 }
 
 #[test]
@@ -73,7 +32,7 @@ fn eight_processes_count_to_sixteen_thousand_without_a_double_while_leaders_are_
         let w = World::in_memory();
         let start = |number: usize, steps: usize| {
             let member = w.member(&format!("counter {number}"));
-            Process::spawn(w.seam.clone(), "counter::counting", &Counting { member, steps })
+            Process::spawn(w.seam.clone(), "counter::counting", &Counting { member, steps, at_once: AT_ONCE })
         };
         let mut processes: Vec<Process> = (0..PROCESSES).map(|number| start(number, STEPS)).collect();
         let mut all: Vec<(u64, u64)> = Vec::new();
@@ -108,16 +67,9 @@ fn eight_processes_count_to_sixteen_thousand_without_a_double_while_leaders_are_
         for process in &processes {
             all.extend(ids(&process.events()));
         }
-        // By term, and within a term in the order of the ids: then they grow without a double.
-        all.sort_unstable();
-        let leaders = all.chunk_by(|one, next| one.0 == next.0).count();
-        assert!(leaders > KILLED, "{leaders} terms");
-        for pair in all.windows(2) {
-            assert!(pair[0].1 < pair[1].1, "an id was given out twice, or a later term began below: {pair:?}");
-        }
-        ha_testkit::run::tell(format_args!(
-            "{} steps of {PROCESSES} processes in {leaders} terms, {killed} leaders killed",
-            all.len()
-        ));
+        let steps = all.len();
+        let terms = assert_unique_and_growing(all);
+        assert!(terms > KILLED, "{terms} terms");
+        tell(format_args!("{steps} steps of {PROCESSES} processes in {terms} terms, {killed} leaders killed"));
     });
 }

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 
 use ha_testkit::process::{Process, Stage, role};
 use ha_testkit::run::block_on;
+use ha_testkit::trials::nanoseconds;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use serde::{Deserialize, Serialize};
 
-use crate::member::{Member, leads_after, nanoseconds, numbers, play, relied_until, told_after, writes};
+use crate::member::{Member, leads_after, numbers, play, relied_until, told_after, writes};
 use crate::world::{ENDLESS, World, measured};
 
 const DEATHS: usize = 6;

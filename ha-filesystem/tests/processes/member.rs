@@ -16,7 +16,9 @@ use ha_core::seam::{Moment, Seam};
 use ha_core::state::StateStorage;
 use ha_core::{Error, ErrorKind, HaServices, HighAvailabilityServices, JobId, PresenceOptions, ServicesOptions};
 use ha_filesystem::FilesystemSettings;
+use ha_testkit::async_trait;
 use ha_testkit::process::{Event, Process, Stage, role};
+use ha_testkit::trials::{self, nanoseconds};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -65,8 +67,15 @@ impl Member {
     }
 }
 
-pub(crate) fn nanoseconds(moment: Moment) -> u64 {
-    u64::try_from(moment.since_origin().as_nanos()).unwrap()
+#[async_trait]
+impl trials::Member for Member {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    async fn services(&self, seam: &Seam) -> Result<HaServices, Error> {
+        Ok(Self::services(self, seam).await)
+    }
 }
 
 pub(crate) async fn checkpoints(leadership: &Leadership) -> Result<Arc<dyn CompletedCheckpointStore>, Error> {

@@ -7,8 +7,9 @@ use ha_core::HighAvailabilityServices;
 use ha_core::backend::{Backend, Key};
 use ha_testkit::process::Event;
 use ha_testkit::run::block_on;
+use ha_testkit::trials::nanoseconds;
 
-use crate::member::{Member, acknowledged_since, leads_after, nanoseconds, numbers, relied_until, told_after, writes};
+use crate::member::{Member, acknowledged_since, leads_after, numbers, relied_until, told_after, writes};
 use crate::world::{SILENCE, World};
 
 fn refusals(events: &[Event], since: u64) -> Vec<(String, String)> {

@@ -14,8 +14,8 @@ use ha_core::{ErrorKind, HighAvailabilityServices};
 use ha_filesystem::disk::{Disk, DiskFile, Folder, RealDisk, Stat};
 use ha_filesystem::{FilesystemDevice, FilesystemSettings, Mount, Reach};
 use ha_testkit::run::block_on;
+use ha_testkit::trials::{ASK_EVERY, Believes, assert_never_two_at_once};
 
-use crate::believers::{ASK_EVERY, Believes, assert_never_two_at_once};
 use crate::member::Member;
 use crate::world::World;
 

@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use ha_core::backend::SessionOptions;
 use ha_core::election::Leadership;
 use ha_core::retrieval::LeaderWatch;
 use ha_core::seam::{Moment, Seam};
 use ha_core::{Error, HaServices, HighAvailabilityServices};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -20,36 +18,24 @@ use tokio::task::JoinSet;
 
 use super::{Result, Times};
 use crate::process::{Process, Stage, role};
+use crate::trials;
 
 /// How many retrievals one process has in [`Followers`].
 pub const RETRIEVALS: usize = 1_000;
 /// Until whoever waits has settled.
 pub const SETTLED: Duration = Duration::from_millis(100);
 
-/// Who takes part in a cluster, and where: it opens its services itself, in whatever process it is sent to.
-#[async_trait]
-pub trait Member: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
-    /// What it is called, and publishes as its address.
-    fn label(&self) -> &str;
-
+/// Who takes part in a cluster, and knows who else does.
+pub trait Member: trials::Member + Clone {
     /// Another one of the same cluster.
     #[must_use]
     fn other(&self, label: &str) -> Self;
+}
 
-    /// Services of its own.
-    ///
-    /// # Errors
-    /// The backend cannot be reached.
-    ///
-    /// # Cancel safety
-    /// Nothing remains of a dropped call.
-    async fn services(&self) -> std::result::Result<HaServices, Error>;
-
-    /// Returns when a standby has found out all that it needs for seeing a leader die; at once if that is nothing.
-    async fn settled(&self, services: &HaServices) {
-        while services.presence_stats().is_some_and(|stats| stats.handshakes == 0) {
-            Seam::system().sleep(Duration::from_millis(1)).await;
-        }
+/// Returns when a standby has found out all that it needs for seeing a leader die; at once if that is nothing.
+async fn settled(services: &HaServices) {
+    while services.presence_stats().is_some_and(|stats| stats.handshakes == 0) {
+        Seam::system().sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -60,7 +46,7 @@ pub trait Member: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
 ///
 /// # Cancel safety
 /// Leadership that was won is resigned.
-pub async fn lead(member: &impl Member, services: &HaServices) -> std::result::Result<Leadership, Error> {
+pub async fn lead(member: &impl trials::Member, services: &HaServices) -> std::result::Result<Leadership, Error> {
     let leadership = services.dispatcher_leader_election()?.campaign().await?;
     leadership.publish(member.label()).await?;
     Ok(leadership)
@@ -74,7 +60,7 @@ struct Nothing {}
 pub fn roles<M: Member>() {
     role("leader", async |member: M, stage: Stage| {
         let leading = async {
-            let services = member.services().await?;
+            let services = member.services(stage.seam()).await?;
             let leadership = lead(&member, &services).await?;
             stage.tell("leading", ());
             // Held until the process is killed.
@@ -106,9 +92,9 @@ pub async fn fail_over(seam: &Seam, member: &impl Member, alive: Duration) -> Re
     let mut leader = Process::spawn(seam.clone(), "leader", member);
     leader.told("leading").await;
     let standby = member.other("standby");
-    let services = standby.services().await?;
+    let services = standby.services(seam).await?;
     let settled = async {
-        standby.settled(&services).await;
+        settled(&services).await;
         // Whatever the start of the two still brings about is over.
         seam.sleep(alive).await;
         leader.kill()
@@ -180,9 +166,9 @@ impl<M: Member> Couple<M> {
     ///
     /// # Cancel safety
     /// Nothing remains of a dropped call.
-    pub async fn new(member: &M) -> Result<Self> {
+    pub async fn new(member: &M, seam: &Seam) -> Result<Self> {
         let (one, two) = (member.clone(), member.other("two"));
-        let (leader, standby) = ((one.services().await?, one), (two.services().await?, two));
+        let (leader, standby) = ((one.services(seam).await?, one), (two.services(seam).await?, two));
         let leadership = Some(lead(&leader.1, &leader.0).await?);
         Ok(Self { leader, standby, leadership })
     }

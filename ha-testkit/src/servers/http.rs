@@ -54,11 +54,19 @@ pub(super) async fn ask(
     head.push_str("\r\n");
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(head.as_bytes()).await?;
-        stream.write_all(body).await?;
+        // A server that refuses a long body answers before it has read it, and then ends the connection: neither what
+        // could not be written any more nor how the reading ends says anything against an answer that is whole.
+        let sent = async {
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(body).await
+        }
+        .await;
         let mut answer = Vec::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+        let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await;
+        match sent.and(read.map(drop)) {
+            Err(error) if !is_whole(&answer) => Err(error),
+            _ => Ok(answer),
+        }
     };
     match seam.timeout(PATIENCE, exchange).await {
         Some(Ok(answer)) => parse(&answer).ok_or_else(|| format!("{address} does not speak HTTP")),
@@ -67,8 +75,20 @@ pub(super) async fn ask(
     }
 }
 
+/// Whether an answer says how long it is, and is that long: then nothing is missing, however the connection ended.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = end_of_head(answer) else { return false };
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length == Some(answer.len() - end - 4)
+}
+
+fn end_of_head(answer: &[u8]) -> Option<usize> {
+    answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")
+}
+
 fn parse(answer: &[u8]) -> Option<Answer> {
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let end = end_of_head(answer)?;
     let head = std::str::from_utf8(&answer[..end]).ok()?;
     let status = head.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
     Some(Answer { status, body: answer[end + 4..].to_vec() })
@@ -85,5 +105,30 @@ mod tests {
         for other in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 2\r\n\r\n", b"220 mail\r\n\r\n", b"\xff\r\n\r\n"] {
             assert_eq!(parse(other), None, "{other:?}");
         }
+    }
+    #[test]
+    fn an_answer_that_says_its_length_is_whole_or_is_not() {
+        let answer = b"HTTP/1.0 413 Too Large\r\nContent-Length: 4\r\n\r\nlong";
+        assert!(is_whole(answer));
+        for cut in 0..answer.len() {
+            assert!(!is_whole(&answer[..cut]), "{cut}");
+        }
+        assert!(!is_whole(b"HTTP/1.0 200 OK\r\n\r\nlong"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_before_the_whole_body_was_read_is_read() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let refuses = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            stream.write_all(b"HTTP/1.0 413 Too Large\r\nContent-Length: 4\r\n\r\nlong").await.unwrap();
+            // Dropped with bytes unread: the kernel resets the connection.
+        };
+        let body = vec![0; 8 << 20];
+        let seam = Seam::system();
+        let (answer, ()) = tokio::join!(ask(&seam, &address, "PUT", "/", &[], &body), refuses);
+        assert_eq!(answer, Ok(Answer { status: 413, body: b"long".to_vec() }));
     }
 }

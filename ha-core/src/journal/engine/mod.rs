@@ -123,17 +123,17 @@ impl Engine {
 
     /// Knows the end of the journal, as it is after this was called.
     pub(super) async fn know_the_end(&self, operation: &'static str) -> Result<(), Error> {
-        if self.ends_by_barrier {
-            return self.ask(operation, None).await.map(drop);
-        }
-        self.check_open(operation)?;
-        self.read_to_the_end().await
+        self.know(operation, self.ends_by_barrier).await
     }
 
     /// Knows as much of the journal as a read is said to be worth.
     pub(super) async fn look(&self, operation: &'static str) -> Result<(), Error> {
-        if self.reads_by_barrier {
-            return self.know_the_end(operation).await;
+        self.know(operation, self.reads_by_barrier).await
+    }
+
+    async fn know(&self, operation: &'static str, by_barrier: bool) -> Result<(), Error> {
+        if by_barrier {
+            return self.ask(operation, None).await.map(drop);
         }
         self.check_open(operation)?;
         self.read_to_the_end().await

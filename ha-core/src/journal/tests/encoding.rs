@@ -98,6 +98,14 @@ fn the_largest_commit_fits_into_an_entry_and_large_values_are_not_copied() {
 }
 
 #[test]
+fn a_part_of_a_millisecond_of_silence_counts_as_a_whole_one() {
+    for (silence_us, silence_ms) in [(1, 1), (1000, 1), (1001, 2), (10_000_500, 10_001)] {
+        let registers = Registration::new("a", Duration::from_micros(silence_us), None);
+        assert_eq!(registers.silence_ms, silence_ms, "{silence_us} us");
+    }
+}
+
+#[test]
 fn what_nobody_could_read_is_not_written() {
     let put = |at: &str, bytes: usize| Operation::Commit(commit().put(key(at), Expect::Absent, vec![0; bytes].into()));
     let removal = crate::backend::Write { key: key("a"), expect: Expect::Absent, value: None };

@@ -53,11 +53,19 @@ impl Bulk {
         let named = self.shared.name(&staged, Folder::Snapshots, &file);
         let published = match named {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fail(error)),
+            Err(_) if self.is_foreign(&file) => {
+                let why = "no snapshot, but a folder, a link or a pipe has the name of the next one";
+                Err(fail(io::Error::new(io::ErrorKind::InvalidData, why)))
+            }
             // Also where it was there: whoever made it may not have come to this.
             _ => self.shared.sync(Folder::Snapshots).and_then(|()| self.shared.same_directory(PUBLISH)),
         };
         // Gone already after a rename; else a leftover that is collected one day.
         let _ = self.shared.disk.remove(Folder::Staged, &staged);
         published
+    }
+    /// Whether something has that name which no handle can have put there.
+    fn is_foreign(&self, file: &str) -> bool {
+        self.shared.disk.stat(Folder::Snapshots, file).is_ok_and(|found| !found.is_file)
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ha_core::backend::Backend;
-use ha_core::journal::{JournalBackend, JournalOptions};
+use ha_core::journal::JournalBackend;
 use ha_core::seam::Seam;
 use ha_core::{BackendConnector, Error, ServicesSetup};
 
@@ -34,8 +34,9 @@ use crate::{FilesystemDevice, FilesystemSettings};
 /// # Cancel safety
 /// After a drop the folders of the journal may have been made.
 pub async fn connect(settings: FilesystemSettings, seam: Seam) -> Result<Arc<JournalBackend>, Error> {
+    let options = settings.journal();
     let device = FilesystemDevice::open(settings, seam.clone()).await?;
-    JournalBackend::open(Arc::new(device), seam, JournalOptions::default()).await
+    JournalBackend::open(Arc::new(device), seam, options).await
 }
 
 /// Makes handles from [named settings](FilesystemSettings::with_named): each one of its own, as one process has it.

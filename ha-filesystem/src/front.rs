@@ -56,7 +56,7 @@ impl Front {
             let staged = self.stage(entry, bytes)?;
             match self.shared.name(&staged, Folder::Entries, &name) {
                 Ok(()) => return self.won(number, staged),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Published::Taken),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self.taken(&name),
                 // Race: we slept for an hour, and the staged file was collected as a leftover.
                 // Closed by: writing it anew; the number itself is as exclusive as before. With a rename, a server
                 //       that was asked twice answers the same after it was done: that stays unknown.
@@ -91,6 +91,27 @@ impl Front {
         let floor = self.shared.floor().map_err(|error| unknown(PUBLISH, number, error))?;
         self.shared.same_directory(PUBLISH).map_err(unsure)?;
         Ok(Published::Won { floor })
+    }
+
+    // Race: none; somebody made a folder, a link or a pipe where the next entry comes. No entry can be there, and nobody
+    //       can read past it: the whole journal stands still until it is moved away.
+    // Closed by: a look at what has the name. Where the disk is this kernel's own, its refusal is the whole truth, and
+    //       the entry is certainly in no state. A server that was asked twice may have made the entry first.
+    // Cost if missed: every commit is answered as unknown for ever, and nobody hears why.
+    fn taken(&self, name: &str) -> Result<Published, Error> {
+        match self.shared.disk.stat(Folder::Entries, name) {
+            Ok(found) if !found.is_file => {
+                let path = self.shared.path(Folder::Entries, name);
+                let why = "no entry, but a folder, a link or a pipe has the name of the next one";
+                let error = io::Error::new(io::ErrorKind::InvalidData, why);
+                match self.shared.mount.is_local() {
+                    true => Err(self.shared.failed(PUBLISH, path, error)),
+                    false => Err(unknown(PUBLISH, path, error)),
+                }
+            }
+            // What cannot be seen is for the reader to find out, who compares.
+            _ => Ok(Published::Taken),
+        }
     }
 
     fn unnamed(&mut self, name: &str, error: io::Error) -> Error {

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ha_core::journal::JournalOptions;
 use ha_core::{BackendSettings, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,11 @@ pub struct FilesystemSettings {
     /// Takes no free lock for evidence of death, and holds none: a crashed leader is then replaced after its silence,
     /// or by [presence](ha_core::PresenceOptions). For file systems whose locks are not to be trusted.
     pub ignore_locks: bool,
+    /// Lets [`read`](ha_core::backend::Backend::read) and `list` be [monotonic](ha_core::backend::ReadGuarantee) where
+    /// the file system's reads may be old: they then write nothing, and may be behind what others were acknowledged.
+    /// Where reads are always new, which local disks are, it changes nothing. Each handle can have its own. Commits and
+    /// leadership are not touched. Default: false, an entry for each such read.
+    pub monotonic_reads: bool,
 }
 
 impl FilesystemSettings {
@@ -50,12 +56,12 @@ impl FilesystemSettings {
         }
     }
 
-    /// The same with what named settings say: `directory`, `poll-ms`, `ignore-locks` (`true` or `false`).
+    /// The same with what named settings say: `directory`, `poll-ms`, `ignore-locks` and `monotonic-reads` (`true` or `false`).
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`]: names a setting that there is not, or whose value does not fit.
     pub fn with_named(mut self, settings: &BackendSettings) -> Result<Self, Error> {
-        settings.only(&["directory", "poll-ms", "ignore-locks"])?;
+        settings.only(&["directory", "poll-ms", "ignore-locks", "monotonic-reads"])?;
         let invalid = |name: &str, why: &str| {
             Error::new(ErrorKind::Invalid, "filesystem settings").at(format!("{name:?}")).because(why)
         };
@@ -66,10 +72,19 @@ impl FilesystemSettings {
             let parsed = text.parse().map_err(|_| invalid("poll-ms", "a whole number of milliseconds is wanted"))?;
             self.poll_ms = Some(parsed);
         }
-        if let Some(text) = settings.get("ignore-locks") {
-            self.ignore_locks = text.parse().map_err(|_| invalid("ignore-locks", "true or false is wanted"))?;
+        for (name, field) in [("ignore-locks", &mut self.ignore_locks), ("monotonic-reads", &mut self.monotonic_reads)]
+        {
+            if let Some(text) = settings.get(name) {
+                *field = text.parse().map_err(|_| invalid(name, "true or false is wanted"))?;
+            }
         }
         Ok(self)
+    }
+
+    /// What the journal on it is opened with.
+    pub(crate) fn journal(&self) -> JournalOptions {
+        let options = JournalOptions::default();
+        if self.monotonic_reads { options.with_monotonic_reads() } else { options }
     }
 
     pub(crate) fn poll(&self, is_told: bool) -> Duration {
@@ -80,6 +95,8 @@ impl FilesystemSettings {
 
 #[cfg(test)]
 mod tests {
+    use ha_core::backend::ReadGuarantee;
+
     use super::*;
 
     #[test]
@@ -101,7 +118,14 @@ mod tests {
         let settings = FilesystemSettings::default().with_named(&named).unwrap();
         let expected = FilesystemSettings { poll_ms: Some(5), ignore_locks: true, ..FilesystemSettings::at("x") };
         assert_eq!(settings, expected);
-        for (name, value) in [("poll-ms", "soon"), ("ignore-locks", "1"), ("directroy", "x")] {
+        let named = BackendSettings::new().with("directory", "x").with("monotonic-reads", "true");
+        let settings = FilesystemSettings::default().with_named(&named).unwrap();
+        assert_eq!(settings, FilesystemSettings { monotonic_reads: true, ..FilesystemSettings::at("x") });
+        assert_eq!(settings.journal().reads, ReadGuarantee::Monotonic);
+        assert_eq!(FilesystemSettings::at("x").journal(), JournalOptions::default());
+        for (name, value) in
+            [("poll-ms", "soon"), ("ignore-locks", "1"), ("monotonic-reads", "yes"), ("directroy", "x")]
+        {
             let error = FilesystemSettings::at("x").with_named(&BackendSettings::new().with(name, value)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.to_string().contains(name), "{error}");

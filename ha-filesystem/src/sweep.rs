@@ -29,8 +29,13 @@ impl Bulk {
             listed.map_err(|error| self.shared.failed(SWEEP, shared.path(Folder::Snapshots, ""), error))?;
         listed.sort_unstable();
         // Two ways lead to what is removed here: through the newest snapshot, and through the second newest. One
-        // snapshot alone may be damaged one day, so with one nothing is removed, whatever floor it names.
+        // snapshot alone may be damaged one day, so with one nothing is removed, whatever floor it names. Something
+        // foreign that has the name of one holds the floor up as that does, and leads nowhere.
         let floor = listed.iter().map(|name| name.floor).max();
+        listed.retain(|name| {
+            let found = shared.disk.stat(Folder::Snapshots, &names::snapshot(*name));
+            found.is_ok_and(|found| found.is_file)
+        });
         let second = listed.iter().rev().nth(1).map(|name| name.number);
         let (Some(floor), Some(second)) = (floor, second) else { return Ok(()) };
         let floor = floor.min(second);

@@ -78,6 +78,8 @@
 //!   so that a green suite means something.
 //! * [`remote`]: a store in memory that is served to other processes, and a backend as any other; with
 //!   [`process`], which starts, kills and stops real ones.
+//! * `hosted`: backend handles that have a process of their own each, for a backend whose handles share nothing but
+//!   the store.
 //! * `trials`: what tests with real processes have them do, and how it is judged, whatever the backend.
 //! * `servers`: real ones, started on free ports and thrown away; and [`proxy`], which stands in front of one,
 //!   breaks connections, and loses, holds back or doubles single requests.
@@ -100,6 +102,8 @@ mod embedded;
 mod factory;
 pub mod faults;
 pub mod fixture;
+#[cfg(unix)]
+pub mod hosted;
 pub mod journal;
 pub mod mutants;
 #[cfg(unix)]

@@ -64,6 +64,12 @@ const fn filesystem(module: &'static str, file: &'static str, level: Level) -> P
     Place { module, file, level, can, because }
 }
 
+const fn processes(module: &'static str, file: &'static str, level: Level) -> Place {
+    let can = &[Expire, Revoke, Freeze, Restart, CountWaiters, LinearizableReads, FreeOnDrop];
+    let because = "each handle is a process over a directory, where the disk answers when it answers, and nobody else can write into a journal";
+    Place { module, file, level, can, because }
+}
+
 /// All places of this workspace. A new backend adds its own here.
 pub const PLACES: &[Place] = &[
     embedded("conformance::embedded", BACKEND_FILE, Level::Backend),
@@ -106,6 +112,18 @@ pub const PLACES: &[Place] = &[
     filesystem("conformance::filesystem_restless", "ha-filesystem/tests/services.rs", Level::Services),
     filesystem("resolution::filesystem", "ha-filesystem/tests/resolution.rs", Level::Resolution),
     filesystem("resolution::filesystem_restless", "ha-filesystem/tests/resolution.rs", Level::Resolution),
+    processes("backend::conformance::filesystem_processes", "ha-filesystem/tests/handles/backend.rs", Level::Backend),
+    processes("backend::conformance::restless_processes", "ha-filesystem/tests/handles/backend.rs", Level::Backend),
+    processes(
+        "services::conformance::filesystem_processes",
+        "ha-filesystem/tests/handles/services.rs",
+        Level::Services,
+    ),
+    processes(
+        "resolution::resolution::filesystem_processes",
+        "ha-filesystem/tests/handles/resolution.rs",
+        Level::Resolution,
+    ),
     consul("conformance::consul", "ha-consul/tests/conformance.rs", Level::Backend),
     consul("conformance::consul", "ha-consul/tests/services.rs", Level::Services),
     consul("resolution::consul", "ha-consul/tests/resolution.rs", Level::Resolution),

@@ -244,7 +244,8 @@ impl Drop for Process {
         let _ = self.child.wait();
         if std::thread::panicking() {
             // If it cannot be shown, nothing is lost but the sight of it.
-            let _ = writeln!(std::io::stderr(), "process {} ({}){}", self.name, self.id(), self.report());
+            let whose = std::thread::current().name().unwrap_or_default().to_owned();
+            let _ = writeln!(std::io::stderr(), "{whose}: process {} ({}){}", self.name, self.id(), self.report());
         }
     }
 }

@@ -44,4 +44,4 @@ mod role;
 
 pub use child::Process;
 pub use event::Event;
-pub use role::{Stage, role};
+pub use role::{Stage, role, role_on_one_thread};

@@ -1,6 +1,8 @@
+use std::fmt;
 use std::future::Future;
 use std::io::{Write as _, stderr, stdin, stdout};
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ha_core::seam::{Seam, Task};
 use serde::de::DeserializeOwned;
@@ -39,6 +41,27 @@ where
     A: DeserializeOwned,
     F: Future<Output = ()>,
 {
+    in_role(name, play, crate::run::block_on);
+}
+
+/// As [`role`], on a runtime that has the thread of its caller alone: for tests that start a hundred processes, each of
+/// which does little. What it spawns as critical has a thread of its own here as everywhere.
+pub fn role_on_one_thread<A, F>(name: &str, play: impl FnOnce(A, Stage) -> F)
+where
+    A: DeserializeOwned,
+    F: Future<Output = ()>,
+{
+    in_role(name, play, |playing| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime without threads of its own").block_on(playing);
+    });
+}
+
+fn in_role<A, F>(name: &str, play: impl FnOnce(A, Stage) -> F, run: impl FnOnce(F))
+where
+    A: DeserializeOwned,
+    F: Future<Output = ()>,
+{
     let Some(part) = std::env::var(VARIABLE).ok().and_then(|text| serde_json::from_str::<Part>(&text).ok()) else {
         return;
     };
@@ -53,28 +76,53 @@ where
             std::process::exit(STATUS_ARGUMENTS);
         }
     };
-    let seam = Seam::system();
-    let _watch = watch_parent(&seam);
-    crate::run::block_on(play(arguments, Stage { seam }));
+    let stage = Stage { seam: Seam::system(), last: Last::default() };
+    let _watch = watch_parent(&stage);
+    run(play(arguments, stage));
     std::process::exit(0);
 }
 
 /// Ends the process when its parent is gone: then its standard input ends.
-fn watch_parent(seam: &Seam) -> Option<Task> {
+fn watch_parent(stage: &Stage) -> Option<Task> {
     // Started by hand, perhaps: then whoever did it ends it.
     let input = stdin().as_fd().try_clone_to_owned().ok()?;
-    Some(seam.spawn_critical(async move {
+    let last = stage.last.clone();
+    Some(stage.seam.spawn_critical(async move {
         let Ok(mut input) = Receiver::from_owned_fd(input) else { return };
         let mut ignored = [0; 64];
         while matches!(input.read(&mut ignored).await, Ok(read) if read > 0) {}
-        std::process::exit(STATUS_ORPHANED);
+        last.is_orphaned();
     }))
+}
+
+type Step = Box<dyn FnOnce() + Send>;
+
+/// What is left to do when the parent is gone.
+#[derive(Clone, Default)]
+struct Last(Arc<Mutex<Option<Step>>>);
+
+impl Last {
+    fn is_orphaned(&self) -> ! {
+        // Two threads may notice it at once. The second one waits here, and ends with the process.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(step) = last.take() {
+            step();
+        }
+        std::process::exit(STATUS_ORPHANED)
+    }
+}
+
+impl fmt::Debug for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Last")
+    }
 }
 
 /// Where a role tells what it does.
 #[derive(Debug, Clone)]
 pub struct Stage {
     seam: Seam,
+    last: Last,
 }
 
 impl Stage {
@@ -82,6 +130,12 @@ impl Stage {
     #[must_use]
     pub fn seam(&self) -> &Seam {
         &self.seam
+    }
+
+    /// What this process still does when it finds its parent gone, before it ends: it removes what the parent would
+    /// have removed. A second call replaces the first. Not done if this process is killed as well.
+    pub fn when_orphaned(&self, step: impl FnOnce() + Send + 'static) {
+        *self.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(step));
     }
 
     /// Tells the parent that something happened, just now. It is on its way when this returns; a
@@ -96,7 +150,7 @@ impl Stage {
         let mut stdout = stdout().lock();
         // Nobody listens: the parent is gone, and so is the reason to go on.
         if stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-            std::process::exit(STATUS_ORPHANED);
+            self.last.is_orphaned();
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) struct Inner {
 
 /// What an unanswered request may have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     Nothing,
     Write,
 }
@@ -236,7 +236,8 @@ impl Inner {
 }
 
 impl Effect {
-    fn unknown(self) -> ErrorKind {
+    /// The kind of an error that leaves open what was done.
+    pub(crate) fn unknown(self) -> ErrorKind {
         match self {
             Self::Nothing => ErrorKind::Unavailable,
             Self::Write => ErrorKind::Indeterminate,
@@ -255,20 +256,13 @@ impl Backend for Remote {
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {
-        match self.0.call("read", &Request::Read(key.to_string()), Effect::Nothing).await? {
-            Answer::Entry(None) => return Ok(None),
-            Answer::Entry(Some(entry)) => entry.entry().map(Some),
-            _ => None,
-        }
-        .ok_or_else(|| self.0.nonsense("read", Effect::Nothing))
+        let answer = self.0.call("read", &Request::Read(key.to_string()), Effect::Nothing).await?;
+        answer.read().ok_or_else(|| self.0.nonsense("read", Effect::Nothing))
     }
 
     async fn list(&self, below: &Prefix) -> Result<Snapshot, Error> {
-        match self.0.call("list", &Request::List(below.to_string()), Effect::Nothing).await? {
-            Answer::Snapshot(snapshot) => snapshot.snapshot(),
-            _ => None,
-        }
-        .ok_or_else(|| self.0.nonsense("list", Effect::Nothing))
+        let answer = self.0.call("list", &Request::List(below.to_string()), Effect::Nothing).await?;
+        answer.list().ok_or_else(|| self.0.nonsense("list", Effect::Nothing))
     }
 
     async fn changed(&self, scope: &Scope, seen: &Mark) -> Result<Change, Error> {

@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::POLL_MAX;
+use super::dispatch::{self, malformed};
 use super::hex::Hex;
 use super::server::{Client, Hold, Shared};
 use super::wire::{
-    self, Answer, HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Request, VERSION, Welcome, WireCommit, WireEnded,
-    WireEntry, WireScope, WireSnapshot, WireTerm,
+    self, Answer, HELLO_BYTES_MAX, Hello, MESSAGE_BYTES_MAX, Request, VERSION, Welcome, WireEnded, WireScope, WireTerm,
 };
 
 /// How long a connection may take to say who it is.
@@ -56,11 +56,7 @@ pub(super) async fn serve(shared: Arc<Shared>, number: u64, stream: &mut TcpStre
                 () = gone(&mut reader) => return,
             },
         };
-        let too_long = |error: std::io::Error| {
-            let error = Error::new(ErrorKind::Unsupported, "answer").because(format!("{error}; ask for less at once"));
-            wire::frame(&Answer::failed(&error))
-        };
-        let Ok(frame) = wire::frame(&answer).or_else(too_long) else { return };
+        let Some(frame) = dispatch::framed(answer, |answer| answer) else { return };
         if tokio::io::AsyncWriteExt::write_all(&mut writer, &frame).await.is_err() {
             return;
         }
@@ -94,35 +90,22 @@ async fn answered(shared: &Shared, client: &Client, request: Request) -> Answer 
     answer
 }
 
-fn malformed(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Invalid, operation).because("the request is malformed; nothing was done")
-}
-
 async fn answer(shared: &Shared, client: &Client, request: Request) -> Result<Answer, Error> {
     match request {
-        Request::Read(key) => {
-            let key = wire::key(&key).ok_or_else(|| malformed("read"))?;
-            Ok(Answer::Entry(client.handle.read(&key).await?.as_ref().map(WireEntry::new)))
-        }
-        Request::List(below) => {
-            let below = wire::prefix(&below).ok_or_else(|| malformed("list"))?;
-            Ok(Answer::Snapshot(WireSnapshot::new(&client.handle.list(&below).await?)))
-        }
+        Request::Read(key) => dispatch::read(&client.handle, &key).await,
+        Request::List(below) => dispatch::list(&client.handle, &below).await,
         Request::Changed { scope, seen } => changed(shared, client, &scope, Mark::from_native(seen)).await,
-        Request::Commit(commit) => commit_once(client, commit).await,
+        Request::Commit(commit) => dispatch::commit(&client.handle, commit).await,
         Request::Open { silence_ns, label } => open(shared, client, Duration::from_nanos(silence_ns), label).await,
         Request::Renew(session) => Ok(renew(shared, client, &session).await),
         Request::Ended(session) => Ok(ended(shared, client, &session).await),
         Request::Acquire { session, home, holder, over } => {
             acquire(shared, client, &session, &home, &holder, over).await
         }
-        Request::Release { session, home } => {
-            let latch = wire::latch(&home).ok_or_else(|| malformed("release"))?;
-            if let Some(served) = shared.sessions.of(&client.id, &session) {
-                served.session.release(&latch).await?;
-            }
-            Ok(Answer::Done)
-        }
+        Request::Release { session, home } => match shared.sessions.of(&client.id, &session) {
+            Some(served) => dispatch::release(&*served.session, &home).await,
+            None => Ok(Answer::Done),
+        },
         Request::CloseSession(session) => {
             if let Some(served) = shared.sessions.of(&client.id, &session) {
                 served.session.close().await?;
@@ -139,11 +122,6 @@ async fn changed(shared: &Shared, client: &Client, scope: &WireScope, seen: Mark
     // Nothing for a while: said all the same, so that a client tells silence from a broken line.
     let change = change.unwrap_or(Ok(Change::Hint { mark: seen }))?;
     Ok(Answer::changed(&change))
-}
-
-async fn commit_once(client: &Client, commit: WireCommit) -> Result<Answer, Error> {
-    let commit = commit.commit().ok_or_else(|| malformed("commit"))?;
-    Ok(Answer::committed(&client.handle.commit(&commit).await?))
 }
 
 async fn open(shared: &Shared, client: &Client, silence: Duration, label: String) -> Result<Answer, Error> {
@@ -184,13 +162,10 @@ async fn acquire(
     holder: &Hex,
     over: Option<WireTerm>,
 ) -> Result<Answer, Error> {
-    let latch = wire::latch(home).ok_or_else(|| malformed("acquire"))?;
-    let holder = holder.bytes().ok_or_else(|| malformed("acquire"))?;
-    let over = over.map(WireTerm::term);
     let served =
         shared.sessions.of(&client.id, session).filter(|served| served.session.ended().now_or_never().is_none());
     let Some(served) = served else {
-        return Err(Error::new(ErrorKind::SessionEnded, "acquire").at(latch).because("open another session"));
+        return Err(Error::new(ErrorKind::SessionEnded, "acquire").at(home).because("open another session"));
     };
-    Ok(Answer::acquired(&served.session.try_acquire(&latch, holder, over.as_ref()).await?))
+    dispatch::acquire(&*served.session, home, holder, over).await
 }

@@ -27,21 +27,21 @@ const KINDS: [ErrorKind; 20] = [
 
 /// An error as it travels.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct WireError {
+pub(crate) struct WireError {
     kind: String,
     subject: String,
     text: String,
 }
 
 impl WireError {
-    pub(super) fn new(error: &Error) -> Self {
+    pub(crate) fn new(error: &Error) -> Self {
         // The kind and the operation stand in the text as well; who reads it may see them twice.
         Self { kind: format!("{:?}", error.kind()), subject: error.subject().into(), text: error.to_string() }
     }
 
     /// The error as the caller of that operation gets it. A kind that is not known says nothing
     /// about what was done, so it becomes `otherwise`.
-    pub(super) fn error(self, operation: &'static str, otherwise: ErrorKind) -> Error {
+    pub(crate) fn error(self, operation: &'static str, otherwise: ErrorKind) -> Error {
         let kind = KINDS.into_iter().find(|kind| format!("{kind:?}") == self.kind).unwrap_or(otherwise);
         Error::new(kind, operation).at(self.subject).because(format!("the server says: {}", self.text))
     }

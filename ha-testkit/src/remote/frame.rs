@@ -5,12 +5,12 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The largest message, in bytes. A list that does not fit is refused, never cut.
-pub(super) const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The largest first message: who says hello has not much to say.
-pub(super) const HELLO_BYTES_MAX: usize = 4096;
+pub(crate) const HELLO_BYTES_MAX: usize = 4096;
 
 /// Writes one message; how long it is, then its JSON.
-pub(super) async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), message: &T) -> std::io::Result<()> {
+pub(crate) async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), message: &T) -> std::io::Result<()> {
     to.write_all(&frame(message)?).await?;
     to.flush().await
 }
@@ -19,7 +19,7 @@ pub(super) async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), messa
 ///
 /// # Errors
 /// It is larger than a message may be.
-pub(super) fn frame<T: Serialize>(message: &T) -> std::io::Result<Vec<u8>> {
+pub(crate) fn frame<T: Serialize>(message: &T) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
     let length = bytes.len() - 4;
@@ -33,7 +33,7 @@ pub(super) fn frame<T: Serialize>(message: &T) -> std::io::Result<Vec<u8>> {
 
 /// Reads one message of at most that many bytes. Memory is taken as the bytes arrive, not as they
 /// are announced.
-pub(super) async fn receive<T: DeserializeOwned>(
+pub(crate) async fn receive<T: DeserializeOwned>(
     from: &mut (impl AsyncRead + Unpin),
     bytes_max: usize,
 ) -> std::io::Result<T> {

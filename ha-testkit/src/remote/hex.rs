@@ -3,10 +3,10 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes as hexadecimal text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Hex(String);
+pub(crate) struct Hex(String);
 
 impl Hex {
-    pub(super) fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
         let mut text = String::with_capacity(bytes.len() * 2);
         for byte in bytes {
@@ -17,7 +17,7 @@ impl Hex {
     }
 
     /// The bytes; `None` if it is no such text.
-    pub(super) fn bytes(&self) -> Option<Bytes> {
+    pub(crate) fn bytes(&self) -> Option<Bytes> {
         let mut bytes = Vec::with_capacity(self.0.len() / 2);
         for pair in self.0.as_bytes().chunks(2) {
             let &[high, low] = pair else { return None };

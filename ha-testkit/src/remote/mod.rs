@@ -17,20 +17,24 @@
 //! A connection begins with a greeting and then carries one request at a time. Client and server are
 //! of one build; another version is refused. Whatever else arrives ends its connection and nothing more.
 
+mod answer;
+pub(crate) mod cell;
 mod client;
 mod connection;
-mod errors;
+pub(crate) mod dispatch;
+pub(crate) mod errors;
 mod factory;
 mod frame;
-mod hex;
+pub(crate) mod hex;
 mod line;
 mod server;
 mod session;
 mod table;
-mod wire;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
+pub(crate) use client::Effect;
 pub use client::{Remote, RemoteOptions};
 pub use factory::RemoteFactory;
 pub use server::{ClientInfo, Hold, Server};

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,52 +8,13 @@ use bytes::Bytes;
 use ha_core::backend::{Acquire, Ended, Latch, Session, Term};
 use ha_core::seam::{Deadline, Moment, Task};
 use ha_core::{Error, ErrorKind};
-use tokio::sync::watch;
 
 use super::POLL_MAX;
+use super::cell::Cell;
 use super::client::{Effect, Inner};
 use super::hex::Hex;
 use super::line::{Line, Silence};
 use super::wire::{self, Answer, Request, WireTerm};
-
-/// What a session's owner reads without I/O.
-#[derive(Debug)]
-struct Cell {
-    /// Nanoseconds after the clock's origin.
-    valid_until: AtomicU64,
-    ended: watch::Sender<Option<Ended>>,
-}
-
-impl Cell {
-    fn valid_until(&self) -> Moment {
-        Moment::after_origin(Duration::from_nanos(self.valid_until.load(Ordering::Acquire)))
-    }
-
-    /// An acknowledged renewal was sent at `sent`.
-    fn renewed(&self, sent: Moment, silence: Duration) {
-        let nanos = u64::try_from((sent + silence).since_origin().as_nanos()).unwrap_or(u64::MAX);
-        // Under the lock that the end is written under, so that what is over stays past.
-        self.ended.send_if_modified(|ended| {
-            if ended.is_none() {
-                self.valid_until.fetch_max(nanos, Ordering::AcqRel);
-            }
-            false
-        });
-    }
-
-    fn end(&self, why: Ended) {
-        self.ended.send_if_modified(|ended| {
-            self.valid_until.store(0, Ordering::Release);
-            let first = ended.is_none();
-            ended.get_or_insert(why);
-            first
-        });
-    }
-
-    fn is_over(&self) -> bool {
-        self.ended.borrow().is_some()
-    }
-}
 
 /// A session on a served store.
 pub(super) struct RemoteSession {
@@ -69,8 +30,8 @@ pub(super) struct RemoteSession {
 
 impl RemoteSession {
     pub(super) fn start(client: &Arc<Inner>, id: String, silence: Duration, sent: Moment) -> Self {
-        let cell = Arc::new(Cell { valid_until: AtomicU64::new(0), ended: watch::Sender::new(None) });
-        cell.renewed(sent, silence);
+        let cell = Arc::new(Cell::new());
+        cell.valid_up_to(sent + silence);
         let keeper = Keeper { client: Arc::clone(client), id: id.clone(), cell: Arc::clone(&cell), silence };
         let task = client.seam.spawn_critical(keeper.run(sent));
         Self { client: Arc::clone(client), id, cell, told: AtomicBool::new(false), _kept_alive: task }
@@ -118,7 +79,7 @@ impl Keeper {
             let at_most = (self.silence / 3).min(deadline.since(sent));
             match self.ask(&mut line, Request::Renew(self.id.clone()), at_most).await {
                 Some(Answer::Alive) => {
-                    self.cell.renewed(sent, self.silence);
+                    self.cell.valid_up_to(sent + self.silence);
                     next = sent + self.silence / 3;
                 }
                 Some(Answer::Over(why)) => return why.ended(),
@@ -192,10 +153,7 @@ impl Session for RemoteSession {
     }
 
     async fn ended(&self) -> Ended {
-        let mut ended = self.cell.ended.subscribe();
-        let result = ended.wait_for(Option::is_some).await;
-        // The sender lives in the cell that `self` holds.
-        result.map_or(Ended::Closed, |ended| ended.unwrap_or(Ended::Closed))
+        self.cell.ended().await
     }
 
     async fn close(&self) -> Result<(), Error> {

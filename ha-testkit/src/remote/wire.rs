@@ -1,37 +1,36 @@
 //! What is said between a client and the server.
 
-use ha_core::Error;
 use ha_core::backend::{
-    Acquire, Change, Commit, Ended, Entry, Expect, Fence, Holder, Key, Latch, Mark, Name, Outcome, Prefix, Revision,
-    Scope, Snapshot, Term, Write, WriteId,
+    Commit, Ended, Entry, Expect, Fence, Key, Latch, Mark, Name, Prefix, Revision, Scope, Snapshot, Term, Write,
+    WriteId,
 };
 use serde::{Deserialize, Serialize};
 
-use super::errors::WireError;
-pub(super) use super::frame::{HELLO_BYTES_MAX, MESSAGE_BYTES_MAX, frame, receive, send};
+pub(crate) use super::answer::Answer;
+pub(crate) use super::frame::{HELLO_BYTES_MAX, MESSAGE_BYTES_MAX, frame, receive, send};
 use super::hex::Hex;
 
 /// The version of the protocol; both sides are of one build, so another one is refused.
-pub(super) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// The longest key on the wire: a wrapper that adds a prefix makes keys longer than its users can.
 const KEY_BYTES_MAX: usize = 4096;
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Hello {
-    pub(super) version: u32,
-    pub(super) client: String,
-    pub(super) label: String,
+pub(crate) struct Hello {
+    pub(crate) version: u32,
+    pub(crate) client: String,
+    pub(crate) label: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Welcome {
-    pub(super) value_bytes_max: usize,
-    pub(super) commit_operations_max: usize,
-    pub(super) commit_bytes_max: usize,
+pub(crate) struct Welcome {
+    pub(crate) value_bytes_max: usize,
+    pub(crate) commit_operations_max: usize,
+    pub(crate) commit_bytes_max: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Request {
+pub(crate) enum Request {
     Read(String),
     List(String),
     Changed { scope: WireScope, seen: u64 },
@@ -48,61 +47,42 @@ pub(super) enum Request {
 impl Request {
     /// Whether it is of use only to one who is still there: it is given up when its sender is gone.
     /// Everything else takes effect once it has arrived, whoever sent it.
-    pub(super) fn is_wait(&self) -> bool {
+    pub(crate) fn is_wait(&self) -> bool {
         matches!(self, Self::Changed { .. } | Self::Renew(_) | Self::Ended(_) | Self::Read(_) | Self::List(_))
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Answer {
-    Welcome(Welcome),
-    Entry(Option<WireEntry>),
-    Snapshot(WireSnapshot),
-    Delta { entries: Vec<WireEntry>, removed: Vec<String>, mark: u64 },
-    Hint(u64),
-    Applied(Vec<u64>),
-    Conflict { key: String, found: Option<WireEntry> },
-    Fenced,
-    Opened(String),
-    Alive,
-    Over(WireEnded),
-    Won(WireTerm),
-    Held { by: WireTerm, value: Hex, wait: WireScope, seen: u64 },
-    Done,
-    Failed(WireError),
-}
-
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct WireTerm {
+pub(crate) struct WireTerm {
     epoch: u64,
     native: String,
 }
 
 impl WireTerm {
-    pub(super) fn new(term: &Term) -> Self {
+    pub(crate) fn new(term: &Term) -> Self {
         Self { epoch: term.epoch, native: term.native.as_ref().to_owned() }
     }
 
-    pub(super) fn term(self) -> Term {
+    pub(crate) fn term(self) -> Term {
         Term { epoch: self.epoch, native: self.native.into() }
     }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum WireScope {
+pub(crate) enum WireScope {
     Key(String),
     Below(String),
 }
 
 impl WireScope {
-    pub(super) fn new(scope: &Scope) -> Self {
+    pub(crate) fn new(scope: &Scope) -> Self {
         match scope {
             Scope::Key(key) => Self::Key(key.to_string()),
             Scope::Below(prefix) => Self::Below(prefix.to_string()),
         }
     }
 
-    pub(super) fn scope(&self) -> Option<Scope> {
+    pub(crate) fn scope(&self) -> Option<Scope> {
         Some(match self {
             Self::Key(text) => Scope::Key(key(text)?),
             Self::Below(text) => Scope::Below(prefix(text)?),
@@ -111,7 +91,7 @@ impl WireScope {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct WireEntry {
+pub(crate) struct WireEntry {
     key: String,
     value: Hex,
     revision: u64,
@@ -119,7 +99,7 @@ pub(super) struct WireEntry {
 }
 
 impl WireEntry {
-    pub(super) fn new(entry: &Entry) -> Self {
+    pub(crate) fn new(entry: &Entry) -> Self {
         Self {
             key: entry.key.to_string(),
             value: Hex::new(&entry.value),
@@ -128,7 +108,7 @@ impl WireEntry {
         }
     }
 
-    pub(super) fn entry(self) -> Option<Entry> {
+    pub(crate) fn entry(self) -> Option<Entry> {
         Some(Entry {
             key: key(&self.key)?,
             value: self.value.bytes()?,
@@ -139,23 +119,23 @@ impl WireEntry {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct WireSnapshot {
+pub(crate) struct WireSnapshot {
     entries: Vec<WireEntry>,
     mark: u64,
 }
 
 impl WireSnapshot {
-    pub(super) fn new(snapshot: &Snapshot) -> Self {
+    pub(crate) fn new(snapshot: &Snapshot) -> Self {
         Self { entries: snapshot.entries.iter().map(WireEntry::new).collect(), mark: snapshot.mark.native() }
     }
 
-    pub(super) fn snapshot(self) -> Option<Snapshot> {
+    pub(crate) fn snapshot(self) -> Option<Snapshot> {
         Some(Snapshot { entries: entries(self.entries)?, mark: Mark::from_native(self.mark) })
     }
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) enum WireExpect {
+pub(crate) enum WireExpect {
     Absent,
     Revision(u64),
 }
@@ -177,7 +157,7 @@ impl WireExpect {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct WireCommit {
+pub(crate) struct WireCommit {
     id: String,
     guard: Option<(String, WireTerm)>,
     writes: Vec<(String, WireExpect, Option<Hex>)>,
@@ -185,7 +165,7 @@ pub(super) struct WireCommit {
 }
 
 impl WireCommit {
-    pub(super) fn new(commit: &Commit) -> Self {
+    pub(crate) fn new(commit: &Commit) -> Self {
         let write = |w: &Write| (w.key.to_string(), WireExpect::new(w.expect), w.value.as_deref().map(Hex::new));
         let guard = commit.guard.as_ref().map(|fence| (fence.latch.home().to_string(), WireTerm::new(&fence.term)));
         Self {
@@ -196,7 +176,7 @@ impl WireCommit {
         }
     }
 
-    pub(super) fn commit(self) -> Option<Commit> {
+    pub(crate) fn commit(self) -> Option<Commit> {
         let mut commit = Commit::new(WriteId::parse(&self.id)?);
         if let Some((home, term)) = self.guard {
             commit = commit.guarded_by(Fence { latch: latch(&home)?, term: term.term() });
@@ -216,14 +196,14 @@ impl WireCommit {
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) enum WireEnded {
+pub(crate) enum WireEnded {
     Closed,
     Expired,
     Revoked,
 }
 
 impl WireEnded {
-    pub(super) fn new(ended: Ended) -> Self {
+    pub(crate) fn new(ended: Ended) -> Self {
         match ended {
             Ended::Closed => Self::Closed,
             Ended::Expired => Self::Expired,
@@ -232,7 +212,7 @@ impl WireEnded {
         }
     }
 
-    pub(super) fn ended(self) -> Ended {
+    pub(crate) fn ended(self) -> Ended {
         match self {
             Self::Closed => Ended::Closed,
             Self::Expired => Ended::Expired,
@@ -241,100 +221,17 @@ impl WireEnded {
     }
 }
 
-impl Answer {
-    pub(super) fn changed(change: &Change) -> Self {
-        match change {
-            Change::Snapshot(snapshot) => Self::Snapshot(WireSnapshot::new(snapshot)),
-            Change::Delta { entries, removed, mark } => Self::Delta {
-                entries: entries.iter().map(WireEntry::new).collect(),
-                removed: removed.iter().map(Key::to_string).collect(),
-                mark: mark.native(),
-            },
-            other => Self::Hint(other.mark().native()),
-        }
-    }
-
-    pub(super) fn change(self) -> Option<Change> {
-        Some(match self {
-            Self::Snapshot(snapshot) => Change::Snapshot(snapshot.snapshot()?),
-            Self::Delta { entries: written, removed, mark } => Change::Delta {
-                entries: entries(written)?,
-                removed: removed.iter().map(|text| key(text)).collect::<Option<_>>()?,
-                mark: Mark::from_native(mark),
-            },
-            Self::Hint(mark) => Change::Hint { mark: Mark::from_native(mark) },
-            _ => return None,
-        })
-    }
-
-    pub(super) fn committed(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Applied { revisions } => Self::Applied(revisions.iter().map(|r| r.native()).collect()),
-            Outcome::Conflict { key, found } => {
-                Self::Conflict { key: key.to_string(), found: found.as_ref().map(WireEntry::new) }
-            }
-            Outcome::Fenced => Self::Fenced,
-        }
-    }
-
-    /// The outcome, if it fits a commit with that many writes.
-    pub(super) fn outcome(self, writes: usize) -> Option<Outcome> {
-        Some(match self {
-            Self::Applied(natives) if natives.len() == writes => {
-                Outcome::Applied { revisions: natives.into_iter().map(Revision::from_native).collect() }
-            }
-            Self::Conflict { key: at, found } => {
-                let found = match found {
-                    Some(entry) => Some(entry.entry()?),
-                    None => None,
-                };
-                Outcome::Conflict { key: key(&at)?, found }
-            }
-            Self::Fenced => Outcome::Fenced,
-            _ => return None,
-        })
-    }
-
-    pub(super) fn acquired(acquire: &Acquire) -> Self {
-        match acquire {
-            Acquire::Won(term) => Self::Won(WireTerm::new(term)),
-            Acquire::Held { by, wait, seen } => Self::Held {
-                by: WireTerm::new(&by.term),
-                value: Hex::new(&by.value),
-                wait: WireScope::new(wait),
-                seen: seen.native(),
-            },
-        }
-    }
-
-    pub(super) fn acquire(self) -> Option<Acquire> {
-        Some(match self {
-            Self::Won(term) => Acquire::Won(term.term()),
-            Self::Held { by, value, wait, seen } => Acquire::Held {
-                by: Holder { term: by.term(), value: value.bytes()? },
-                wait: wait.scope()?,
-                seen: Mark::from_native(seen),
-            },
-            _ => return None,
-        })
-    }
-
-    pub(super) fn failed(error: &Error) -> Self {
-        Self::Failed(WireError::new(error))
-    }
-}
-
-fn entries(entries: Vec<WireEntry>) -> Option<Vec<Entry>> {
+pub(super) fn entries(entries: Vec<WireEntry>) -> Option<Vec<Entry>> {
     entries.into_iter().map(WireEntry::entry).collect()
 }
 
 /// A key by its parts, because a wrapper's keys may be longer than what a user may write.
-pub(super) fn key(text: &str) -> Option<Key> {
+pub(crate) fn key(text: &str) -> Option<Key> {
     let (home, last) = text.rsplit_once('/').unwrap_or(("", text));
     Some(prefix(home)?.key(&Name::new(last).ok()?))
 }
 
-pub(super) fn prefix(text: &str) -> Option<Prefix> {
+pub(crate) fn prefix(text: &str) -> Option<Prefix> {
     let text = text.strip_suffix('/').unwrap_or(text);
     match text {
         "" => Some(Prefix::root()),
@@ -343,6 +240,6 @@ pub(super) fn prefix(text: &str) -> Option<Prefix> {
     }
 }
 
-pub(super) fn latch(home: &str) -> Option<Latch> {
+pub(crate) fn latch(home: &str) -> Option<Latch> {
     prefix(home).map(|home| Latch::below(&home))
 }

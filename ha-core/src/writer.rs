@@ -13,6 +13,7 @@ use crate::record::{self, Body};
 use crate::resolve::Committer;
 use crate::seam::Seam;
 use crate::state::{Origin, Tag};
+use crate::telemetry::record as measured;
 use crate::{Error, ErrorKind};
 
 /// How often a commit is sent again because the cluster's format was raised in between: an operator does
@@ -276,6 +277,7 @@ fn concluded(outcome: Outcome, subject: Option<Key>, grant: Option<&Grant>) -> R
             if let Some(grant) = grant {
                 let (epoch, session_id) = (grant.epoch(), grant.session_id());
                 tracing::warn!(latch = %grant.latch(), epoch, %session_id, "write fenced");
+                measured::write_fenced(grant.latch());
                 // The store knows better than our clock: everybody who holds the grant learns it.
                 grant.end(LossReason::Fenced);
                 error = error.because(format!("epoch {} is over; nothing was written", grant.epoch()));

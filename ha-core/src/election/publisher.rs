@@ -11,6 +11,7 @@ use crate::record;
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
 use crate::seam::Moment;
+use crate::telemetry::record as measured;
 use crate::writer::{Authority, Committed, Writer};
 use crate::{ComponentId, Error, ErrorKind};
 
@@ -98,6 +99,7 @@ impl Publisher {
         let _one = self.publishing.lock().await;
         self.attempt(grant, component);
         let result = self.write(grant, component, &information).await;
+        measured::published(component, &result);
         match &result {
             Ok((revision, replaced)) => {
                 self.remember(grant, component, information, Some(*revision), *replaced);
@@ -298,7 +300,8 @@ impl Publisher {
             }
             Ok(_) => {
                 tracing::warn!(%key, epoch = grant.epoch(), "leader information was overwritten; restoring it");
-                self.write(grant, component, &publication.information).await
+                let written = self.write(grant, component, &publication.information).await;
+                written.inspect(|_| measured::publication_restored(component))
             }
             Err(error) => Err(error),
         };

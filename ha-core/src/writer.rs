@@ -267,8 +267,15 @@ impl Writer {
 
 fn concluded(outcome: Outcome, subject: Option<Key>, grant: Option<&Grant>) -> Result<Committed, Error> {
     match outcome {
-        Outcome::Applied { revisions } => Ok(Committed::Applied(revisions)),
-        Outcome::Conflict { key, found } => Ok(Committed::Conflict { key, found }),
+        Outcome::Applied { revisions } => {
+            let (key, writes) = (subject.as_ref().map(tracing::field::display), revisions.len());
+            tracing::debug!(key, epoch = grant.map(Grant::epoch), writes, "commit applied");
+            Ok(Committed::Applied(revisions))
+        }
+        Outcome::Conflict { key, found } => {
+            tracing::debug!(%key, epoch = grant.map(Grant::epoch), "commit in conflict");
+            Ok(Committed::Conflict { key, found })
+        }
         Outcome::Fenced => {
             let mut error = Error::new(ErrorKind::Fenced, "commit");
             if let Some(subject) = subject {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
+use tracing::Instrument;
 
 use super::held::{Held, Phase, State};
 use super::pointer::{self, Found};
@@ -112,7 +113,8 @@ impl DefaultCompletedCheckpointStore {
         }
         // Before the list: what is listed is then at least as new as this epoch.
         let epoch = writer.draft().ok().map(|draft| draft.epoch());
-        let held = pointer::recover(&writer, &storage, job).await?;
+        let span = tracing::info_span!("recover", %job, epoch);
+        let held = pointer::recover(&writer, &storage, job).instrument(span).await?;
         tracing::info!(%job, epoch, checkpoints = held.len(), latest = held.last().map_or(0, |h| h.checkpoint.id), "checkpoints recovered");
         let folder = layout::states(layout::CHECKPOINT_STATES, job);
         let discards = Discards::new(writer.seam().clone(), storage.clone());

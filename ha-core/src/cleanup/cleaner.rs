@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::{Semaphore, watch};
+use tracing::Instrument;
 
 use super::resource::Stored;
 use super::{CleanableResource, CleanupStrategy, Failures, is_final};
@@ -120,13 +121,14 @@ impl ResourceCleaner {
     /// Dropping the future ends the clean-up: the result stays dirty, and may be cleaned up after again.
     pub async fn clean_up(&self, result: &JobResult) -> CleanupEnd {
         let mut cleaning = Cleaning { cleaner: self, result, found: None, done: Vec::new(), retries: 0 };
+        let span = tracing::info_span!("clean_up", job = %result.job, epoch = self.grant.epoch());
         let end = tokio::select! {
             biased;
             why = self.grant.lost() => {
                 let error = Error::new(ErrorKind::NotLeader, "clean up").at(&result.job).because(why);
                 CleanupEnd::Stopped(error)
             }
-            end = cleaning.run() => end,
+            end = cleaning.run().instrument(span) => end,
         };
         let (job, epoch) = (&result.job, self.grant.epoch());
         measured::cleanup(match &end {

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 use super::{Grant, LeaderInformation};
 use crate::backend::{Entry, Expect, Latch, Revision};
@@ -96,10 +97,24 @@ impl Publisher {
         component: &ComponentId,
         information: LeaderInformation,
     ) -> Result<(), Error> {
+        let span = tracing::debug_span!("publish", %component, epoch = grant.epoch());
+        self.publish_now(grant, component, information).instrument(span).await
+    }
+
+    async fn publish_now(
+        &self,
+        grant: &Grant,
+        component: &ComponentId,
+        information: LeaderInformation,
+    ) -> Result<(), Error> {
         let _one = self.publishing.lock().await;
         self.attempt(grant, component);
         let result = self.write(grant, component, &information).await;
         measured::published(component, &result);
+        match &result {
+            Ok(_) => tracing::debug!("leader information published"),
+            Err(error) => tracing::debug!(%error, "leader information was not published"),
+        }
         match &result {
             Ok((revision, replaced)) => {
                 self.remember(grant, component, information, Some(*revision), *replaced);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use super::watching::Watching;
 use super::{Elector, RELEASE_MAX, Wish};
@@ -52,7 +53,8 @@ impl Runner {
         loop {
             let runner = Self::new(Arc::clone(&elector), Arc::clone(&follower));
             // Whatever state the panic left behind is dropped with the runner, and its grant ended.
-            let ended = AssertUnwindSafe(runner.run()).catch_unwind().await;
+            let span = tracing::info_span!("election", latch = %elector.latch, epoch = tracing::field::Empty);
+            let ended = AssertUnwindSafe(runner.run().instrument(span)).catch_unwind().await;
             tracing::error!(latch = %elector.latch, panicked = ended.is_err(), "the election was interrupted; beginning anew");
             elector.seam().sleep(elector.seam().jittered(AFTER_PANIC)).await;
         }
@@ -317,6 +319,7 @@ impl Runner {
                 let session_id = self.elector.parts.session_id.unwrap_or_else(|| seam.uuid());
                 let grant = Grant::hold_as(session_id, seam, session, latch, term, self.basis());
                 tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
+                tracing::Span::current().record("epoch", grant.epoch());
                 measured::granted(&self.elector.latch, grant.epoch());
                 self.elector.current.send_replace(Some(grant));
             }

@@ -8,7 +8,8 @@
 //! * **Stable.** A name, its labels and their values do not change within a major version; new ones may come.
 //! * **Bounded.** Labels have the values that [`Label::values`] lists: a thousand jobs make no more series than one.
 //! * **Harmless.** A recorder that panics is caught, and no lock of ours is held across an await for it. One that
-//!   blocks blocks whoever records, the renewals of a session not among them.
+//!   blocks holds up whoever records. What renews sessions records nothing; on its thread only rare events are
+//!   recorded (evidence of a death, a latch that could not be let go of), as they are logged there.
 //! * Time comes from the [seam](crate::seam) alone.
 //!
 //! What each is good for, and what to alert on, stands in `docs/operating.md`.

@@ -111,3 +111,32 @@ metrics! {
     BACKEND_CALL_SECONDS: Histogram of Seconds, "ha_backend_call_seconds" [BACKEND, CALL],
         "How long they took; not for `changed`, which waits.";
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_say_what_they_count_and_in_what() {
+        let unique: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(unique.len(), METRICS.len());
+        for metric in METRICS {
+            let name = metric.name;
+            assert!(name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_')), "{name}");
+            assert_eq!(name.ends_with("_total"), metric.kind == MetricKind::Counter, "{name}");
+            let stem = name.trim_end_matches("_total");
+            assert_eq!(stem.ends_with("_seconds"), metric.unit == MetricUnit::Seconds, "{name}");
+            assert_eq!(stem.ends_with("_bytes"), metric.unit == MetricUnit::Bytes, "{name}");
+        }
+    }
+
+    /// Of one process, whatever it does: a label takes a value of a closed set, or the name of its one backend. What a
+    /// backend's calls are labelled with is a product of which most does not occur.
+    #[test]
+    fn the_number_of_series_is_bounded() {
+        let series = |metric: &Metric| metric.labels.iter().map(|label| label.values.len().max(1)).product::<usize>();
+        assert!(METRICS.iter().map(series).sum::<usize>() <= 250);
+    }
+}

@@ -17,9 +17,11 @@ mod with {
     const PERIOD_MIN: Duration = Duration::from_millis(50);
     const PERIOD_MAX: Duration = Duration::from_secs(1);
 
-    /// Looks at a session's deadline ten times in each silence time-out, on the thread that renewals have, so that a
-    /// starved application is seen as well. A gauge that was set by renewals would show the last good value for ever
-    /// in the one case that it is for. Dropping it ends it.
+    /// Looks at a session's deadline ten times in each silence time-out. A gauge that was set by renewals would show the
+    /// last good value for ever in the one case that it is for. Dropping it ends it.
+    ///
+    /// Not on the thread that renews, although an application that starves its own threads would be seen from there:
+    /// a recorder that blocks would keep the session from being renewed, and nothing that measures may end a leadership.
     #[derive(Debug)]
     pub(crate) struct Sampler {
         _task: Task,
@@ -30,7 +32,7 @@ mod with {
             // Weak: a session that its owner has dropped is over, and must not live on for being looked at.
             let session = Arc::downgrade(session);
             let sampling = sample(session, silence, seam.clone());
-            Self { _task: seam.spawn_critical(sampling) }
+            Self { _task: seam.spawn(sampling) }
         }
     }
 

@@ -33,6 +33,7 @@ fn every_documented_metric_is_recorded_and_none_that_is_not_documented() {
         steps::an_election_that_cannot_go_on(&memory).await;
         steps::a_session_that_nothing_renews(&memory).await;
         suspicion::evidence_and_evidence_that_was_wrong(&memory).await;
+        steps::a_recorder_panics(&memory).await;
     });
     compare(&memory);
 }

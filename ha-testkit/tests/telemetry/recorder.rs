@@ -1,6 +1,7 @@
 //! A recorder that remembers everything.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ha_core::telemetry::MetricKind;
@@ -24,6 +25,8 @@ pub(crate) struct Recorded {
 pub(crate) struct Memory {
     series: Arc<Mutex<BTreeMap<Series, Recorded>>>,
     pub(crate) described: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Whatever is recorded panics.
+    pub(crate) broken: Arc<AtomicBool>,
 }
 
 impl Memory {
@@ -52,6 +55,7 @@ impl Memory {
     }
 
     fn handle(&self, key: &Key, kind: MetricKind) -> Arc<Handle> {
+        assert!(!self.broken.load(Ordering::Relaxed), "a recorder that panics on purpose");
         let labels = key.labels().map(|label| (label.key().to_owned(), label.value().to_owned())).collect();
         Arc::new(Handle { memory: self.clone(), series: (key.name().to_owned(), labels), kind })
     }

@@ -1,6 +1,7 @@
 //! What happens, and what is said of it. Each step has a world of its own, and looks at what it adds.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -99,7 +100,9 @@ pub(crate) async fn a_leader_is_deposed(memory: &Memory) {
     world.store.tamper(latch.key(), Some("{}".into()));
     assert_eq!(write_note(&leadership, "refused").await.unwrap_err().kind(), ErrorKind::Fenced);
     assert_eq!(memory.value(names::FENCED_WRITES.name, &["process"]), fenced + 1.0);
-    world.eventually("the loss", || memory.value(names::LEADERSHIPS_LOST.name, &["fenced"]) == 1.0).await;
+    // The election's own first look at the latch may see it as well.
+    let lost = |why| memory.value(names::LEADERSHIPS_LOST.name, &["process", why]);
+    world.eventually("the loss", || lost("fenced") + lost("evicted") == 1.0).await;
     drop(leadership);
     process.services.close().await.unwrap();
 
@@ -208,4 +211,21 @@ pub(crate) async fn a_session_that_nothing_renews(memory: &Memory) {
             + memory.value(names::LEADERSHIPS_LOST.name, &["session_expired"])
     };
     world.eventually("the loss and its reason", || lost() >= 1.0).await;
+}
+
+/// Foreign code: it costs what it would have recorded, and nothing else.
+pub(crate) async fn a_recorder_panics(memory: &Memory) {
+    let world = World::new();
+    let process = world.process();
+    memory.broken.store(true, Ordering::Relaxed);
+    let leadership = lead(&process).await;
+    leadership.publish("here:1").await.unwrap();
+    write_note(&leadership, "written").await.unwrap();
+    let patience = Duration::from_millis(20);
+    process.plan.next_below(Call::Commit, "flink/default/application", Fault::Hang);
+    assert!(world.seam.timeout(patience, write_note(&leadership, "dropped")).await.is_none());
+    assert!(leadership.is_valid());
+    leadership.resign().await.unwrap();
+    process.services.close().await.unwrap();
+    memory.broken.store(false, Ordering::Relaxed);
 }

@@ -14,9 +14,9 @@ use crate::telemetry::record;
 
 /// Counts and times every call through the `metrics` facade.
 ///
-/// * `ha_backend_calls_total{backend, operation, outcome}` (counter): `outcome` is `ok`, for commits
-///   `applied`, `conflict` or `fenced`, for attempts on a latch `won` or `held`, else `error`.
-/// * `ha_backend_call_seconds{backend, operation}` (histogram): not for `changed`, which waits.
+/// As [`BACKEND_CALLS`](crate::telemetry::names::BACKEND_CALLS), whose `outcome` is `ok`, for commits `applied`,
+/// `conflict` or `fenced`, for attempts on a latch `won` or `held`, else `error`; and as
+/// [`BACKEND_CALL_SECONDS`](crate::telemetry::names::BACKEND_CALL_SECONDS).
 #[derive(Debug)]
 pub struct Metered {
     inner: Arc<dyn Backend>,

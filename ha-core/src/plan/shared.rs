@@ -241,7 +241,7 @@ impl Shared {
                 Ok(plan) => {
                     measured::recovery_step("plans", "load", loading, seam);
                     measured::recovered("plans", 1);
-                    tracing::info!(%job, bytes = plan.len(), "execution plan recovered");
+                    tracing::debug!(%job, bytes = plan.len(), "execution plan recovered");
                     let mut state = self.still_started(start, "recover execution plan").await?;
                     // Race: another call of this store wrote the plan while its state was read.
                     // Closed by: what the store knows of the plan is still what it was, or is what was read.

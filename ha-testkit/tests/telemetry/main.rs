@@ -5,6 +5,7 @@
 
 mod document;
 mod recorder;
+mod spans;
 mod steps;
 mod suspicion;
 mod world;

@@ -268,8 +268,8 @@ impl Writer {
 fn concluded(outcome: Outcome, subject: Option<Key>, grant: Option<&Grant>) -> Result<Committed, Error> {
     match outcome {
         Outcome::Applied { revisions } => {
-            let (key, writes) = (subject.as_ref().map(tracing::field::display), revisions.len());
-            tracing::debug!(key, epoch = grant.map(Grant::epoch), writes, "commit applied");
+            let key = subject.as_ref().map(tracing::field::display);
+            tracing::debug!(key, epoch = grant.map(Grant::epoch), "commit applied");
             Ok(Committed::Applied(revisions))
         }
         Outcome::Conflict { key, found } => {

@@ -112,11 +112,8 @@ impl Publisher {
         let result = self.write(grant, component, &information).await;
         measured::published(component, &result);
         match &result {
-            Ok(_) => tracing::debug!("leader information published"),
-            Err(error) => tracing::debug!(%error, "leader information was not published"),
-        }
-        match &result {
             Ok((revision, replaced)) => {
+                tracing::debug!("leader information published");
                 self.remember(grant, component, information, Some(*revision), *replaced);
             }
             // It may be there, and it is what we want to be there: see to it.

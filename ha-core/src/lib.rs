@@ -28,6 +28,7 @@ mod shutdown;
 pub mod space;
 pub mod state;
 mod stores;
+pub mod telemetry;
 pub mod wrap;
 pub mod writer;
 

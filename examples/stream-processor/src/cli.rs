@@ -60,6 +60,11 @@ pub struct DemoArguments {
     #[command(flatten)]
     pub liveness: LivenessArguments,
 
+    /// Serve metrics as Prometheus reads them, at http://HOST:PORT/metrics, and say where. Over a backend that
+    /// processes share, each job manager serves its own at a free port of the same host, and says so.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<String>,
+
     /// Where the output is written: a directory that is empty, or does not exist. A temporary one if it
     /// is not given.
     #[arg(long, value_name = "DIR")]
@@ -178,6 +183,10 @@ pub struct JobManagerArguments {
     /// neither encryption nor a password: loopback, or a network of the cluster's own.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     pub listen: String,
+
+    /// Serve metrics as Prometheus reads them, at http://HOST:PORT/metrics, and say where. Port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<String>,
 
     /// Tasks that this process runs itself. Default: 2 with the embedded backend, else none.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=64))]

@@ -11,6 +11,7 @@ use crate::election::{Grant, Leadership};
 use crate::formats;
 use crate::names::layout;
 use crate::state::{Candidate, Origin, StateStorage, name_in};
+use crate::telemetry::record as measured;
 use crate::writer::Writer;
 use crate::{Error, ErrorKind};
 
@@ -159,6 +160,7 @@ impl OrphanCollector {
         }
         if !deleted.is_empty() {
             tracing::info!(deleted = deleted.len(), "orphans were collected");
+            measured::orphans_collected(deleted.len());
         }
         failures.merged().map(|()| Collected { deleted, may_be_more })
     }

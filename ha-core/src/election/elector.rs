@@ -23,6 +23,7 @@ use crate::record;
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
 use crate::seam::{Seam, Task};
+use crate::telemetry::record as measured;
 
 use runner::Runner;
 
@@ -195,6 +196,7 @@ impl Elector {
             let (epoch, session_id) = (grant.epoch(), grant.session_id());
             let reason = grant.loss().unwrap_or(why);
             tracing::info!(latch = %self.latch, epoch, %session_id, %reason, "leadership over");
+            measured::leadership_over(&self.latch, reason);
             self.publisher.forget(&grant);
         }
     }

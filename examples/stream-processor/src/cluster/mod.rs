@@ -44,6 +44,7 @@ use ha::backend::{Backend, SessionOptions};
 use ha::job_result::{JobResultStoreOptions, OnClean};
 use ha::seam::Seam;
 use ha::state::StateStorage;
+use ha::wrap::Metered;
 use ha::{HaServices, PresenceOptions, ServicesOptions};
 
 use crate::EngineError;
@@ -111,7 +112,9 @@ impl Settings {
             job_results: JobResultStoreOptions { on_clean: OnClean::Keep },
             ..ServicesOptions::default()
         };
-        HaServices::new(backend, storage, &options, seam.clone())
+        // Calls of the backend are counted and timed, beside what the library measures of itself.
+        let metered = Arc::new(Metered::new(backend, seam.clone()));
+        HaServices::new(metered, storage, &options, seam.clone())
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Launch {
     pub endpoint: String,
     /// Whether a crash is acted on at once.
     pub presence: Presence,
+    /// Where each job manager serves metrics, if it does: at a port that is free.
+    pub metrics: Option<String>,
     /// A folder for their temporary files, which those that are killed leave there.
     pub files: PathBuf,
 }
@@ -142,7 +144,8 @@ impl World for Processes {
             ("--silence-ms", self.settings.silence.as_millis().to_string()),
             ("--presence", self.launch.presence.text().to_owned()),
         ];
-        let words = words.into_iter().flat_map(|(word, value)| [word.to_owned(), value]);
+        let metrics = self.launch.metrics.clone().map(|at| ("--metrics", at));
+        let words = words.into_iter().chain(metrics).flat_map(|(word, value)| [word.to_owned(), value]);
         let process = self.spawn(name, "job-manager", words)?;
         self.managers.insert(name.to_owned(), process);
         Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ha::seam::Seam;
 
 use super::input::{self, Job};
+use super::metrics::{self, Endpoint};
 use super::scratch::{Scratch, Signals};
 use super::{Failure, Out};
 use crate::cli::DemoArguments;
@@ -24,6 +25,10 @@ pub(super) async fn run(
 ) -> Result<bool, Failure> {
     // A backend that is not there is told before anything is done.
     let sharing = backends.sharing(&arguments.backend)?;
+    let _metrics = match &arguments.metrics {
+        Some(at) => Some(Endpoint::serve(at, "demo", &Seam::system()).await?),
+        None => None,
+    };
     let scratch = Scratch::new()?;
     let ended = signals.or(run_on(arguments, sharing, backends, scratch.path(), out)).await;
     scratch.remove().await;
@@ -47,6 +52,7 @@ async fn run_on(
         backend: arguments.backend.clone(),
         endpoint: arguments.endpoint.clone(),
         presence: arguments.liveness.presence,
+        metrics: arguments.metrics.as_deref().map(metrics::beside),
         files: scratch.to_owned(),
     };
     if launch.backend == "filesystem" {

@@ -7,6 +7,7 @@ use ha::{HaServices, HighAvailabilityServices};
 use tokio::sync::mpsc;
 
 use super::directed;
+use super::metrics::Endpoint;
 use super::scratch::{Scratch, Signals};
 use super::worker::worker;
 use super::{Failure, Out, services};
@@ -51,6 +52,10 @@ async fn serve(
         .await
         .map_err(|e| Failure::Io(format!("cannot listen at {}", arguments.listen), e))?;
     let address = address.to_string();
+    let _metrics = match &arguments.metrics {
+        Some(at) => Some(Endpoint::serve(at, &format!("job manager {address}"), &seam).await?),
+        None => None,
+    };
     let settings = Settings {
         storage: storage(arguments, sharing)?,
         cluster_id: arguments.cluster.cluster_id.clone(),

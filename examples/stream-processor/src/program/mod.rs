@@ -5,12 +5,12 @@ mod demo;
 mod directed;
 mod input;
 mod job_manager;
+mod metrics;
 mod scratch;
 mod worker;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use ha::seam::Seam;
 use ha::{HaServices, PresenceOptions};
@@ -170,5 +170,5 @@ async fn services(
     let evidence = settings.presence != PresenceOptions::Off;
     let wanted = Wanted { endpoint: cluster.endpoint.clone(), label: label.to_owned(), evidence, seam: seam.clone() };
     let backend = backends.open(&cluster.backend, wanted).await?;
-    Ok(settings.services(label, Arc::clone(&backend), seam)?)
+    Ok(settings.services(label, backend, seam)?)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use super::watching::Watching;
 use super::{Elector, RELEASE_MAX, Wish};
@@ -16,6 +17,7 @@ use crate::election::sessions::SharedSession;
 use crate::election::{Grant, LossReason};
 use crate::formats::Standing;
 use crate::retrieval::follower::Follower;
+use crate::telemetry::record as measured;
 use crate::writer::{Authority, Writer};
 use crate::{Error, ErrorKind};
 
@@ -51,7 +53,8 @@ impl Runner {
         loop {
             let runner = Self::new(Arc::clone(&elector), Arc::clone(&follower));
             // Whatever state the panic left behind is dropped with the runner, and its grant ended.
-            let ended = AssertUnwindSafe(runner.run()).catch_unwind().await;
+            let span = tracing::info_span!("election", latch = %elector.latch, epoch = tracing::field::Empty);
+            let ended = AssertUnwindSafe(runner.run().instrument(span)).catch_unwind().await;
             tracing::error!(latch = %elector.latch, panicked = ended.is_err(), "the election was interrupted; beginning anew");
             elector.seam().sleep(elector.seam().jittered(AFTER_PANIC)).await;
         }
@@ -70,9 +73,17 @@ impl Runner {
                     self.end_grant(LossReason::Resigned);
                     *wanted = self.elector.is_wanted();
                 }
-                Event::Attempted(Ok(answer)) => self.watching.answered(answer),
+                Event::Attempted(answer) => {
+                    measured::attempted(&self.elector.latch, answer);
+                    if let Ok(answer) = answer {
+                        self.watching.answered(answer);
+                    }
+                }
                 // Whoever was evicted is remembered, whatever becomes of what was won.
-                Event::Refused { won, .. } => self.watching.answered(&Acquire::Won(won.clone())),
+                Event::Refused { won, .. } => {
+                    measured::attempt_refused(&self.elector.latch);
+                    self.watching.answered(&Acquire::Won(won.clone()));
+                }
                 _ => {}
             }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
@@ -83,6 +94,7 @@ impl Runner {
             if was_idle && self.machine.state != State::Idle {
                 let label = self.elector.parts.sessions.options().label.as_str();
                 tracing::info!(latch = %self.elector.latch, label, "campaign");
+                measured::campaign(&self.elector.latch);
             }
             if self.machine.state == State::Idle {
                 self.watching.forget();
@@ -307,12 +319,15 @@ impl Runner {
                 let session_id = self.elector.parts.session_id.unwrap_or_else(|| seam.uuid());
                 let grant = Grant::hold_as(session_id, seam, session, latch, term, self.basis());
                 tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
+                tracing::Span::current().record("epoch", grant.epoch());
+                measured::granted(&self.elector.latch, grant.epoch());
                 self.elector.current.send_replace(Some(grant));
             }
             Effect::Revoke(why) => self.elector.revoke(why),
             Effect::DropSession => self.leave_session(),
             Effect::Report(error) => {
                 tracing::warn!(latch = %self.elector.latch, ?error, "the election cannot go on as it is");
+                measured::election_error(&self.elector.latch);
                 self.elector.error.send_modify(|(count, last)| {
                     *count += 1;
                     *last = Some(error);

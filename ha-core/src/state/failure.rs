@@ -95,13 +95,17 @@ fn diagnosis_over_network(operation: &'static str, error: &Store, bucket: &str) 
             ErrorKind::Denied,
             "there are no credentials: neither in the options, nor in the environment, nor from the machine's provider",
         ),
+        _ if says("ExpiredToken") || says("TokenRefreshRequired") => {
+            (ErrorKind::Denied, "the credentials have expired")
+        }
+        _ if says("InvalidToken") => {
+            (ErrorKind::Denied, "the token of the credentials is not valid: correct the credentials")
+        }
         Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
             let why = if says("SignatureDoesNotMatch") {
                 "the secret of the access key is not the right one"
             } else if says("InvalidAccessKeyId") {
                 "the store does not know the access key"
-            } else if says("Expired") {
-                "the credentials have expired"
             } else {
                 "correct the credentials, or what they may do: read, write, list and delete in the bucket"
             };

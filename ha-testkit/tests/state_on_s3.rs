@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use ha_core::backend::{Name, SessionOptions};
 use ha_core::checkpoint::{
     CheckpointKind, CompletedCheckpoint, CompletedCheckpointStore, DiscardStateOnly, RecoveryClaimMode,
@@ -181,6 +181,42 @@ async fn wrong_credentials_are_told_clearly_and_no_secret_is() {
         assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
         assert!(!format!("{error:?}{error:#?}{denied:?}").contains(secret), "{error:?}");
     }
+    assert_eq!(objects(&server, ""), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_is_given_up_in_the_middle_is_withdrawn() {
+    let seam = Seam::system();
+    let Some(server) = server(&seam).await else { return };
+    let storage = server.storage("a", &quick("30 s"));
+    // Parts of uploads lie beside the bucket.
+    let parts = || {
+        let entries = std::fs::read_dir(server.bucket().parent().unwrap()).unwrap().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().contains("upload")).count()
+    };
+    let until = async |what: &str, fits: &dyn Fn() -> bool| {
+        let waited = async {
+            while !fits() {
+                seam.sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(seam.timeout(PATIENCE, waited).await.is_some(), "waited in vain: {what}");
+    };
+    let endless = stream::iter([Ok(bytes(12 << 20, 0))]).chain(stream::pending()).boxed();
+    let folder = folder();
+    {
+        let mut writing = std::pin::pin!(storage.write_chunks(&folder, endless));
+        let sent = until("parts have arrived", &|| parts() > 2);
+        tokio::select! {
+            biased;
+            written = &mut writing => panic!("it never ends: {written:?}"),
+            () = sent => {}
+        }
+    }
+    until("they are withdrawn", &|| parts() == 0).await;
+    let breaks = stream::iter([Ok(bytes(12 << 20, 0)), Err(Error::new(ErrorKind::Invalid, "give"))]).boxed();
+    assert_eq!(storage.write_chunks(&folder, breaks).await.unwrap_err().kind(), ErrorKind::Invalid);
+    until("they are withdrawn", &|| parts() == 0).await;
     assert_eq!(objects(&server, ""), Vec::<String>::new());
 }
 

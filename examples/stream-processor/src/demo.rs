@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ha::blob::BlobKey;
 use ha::seam::{Moment, Seam};
+use ha::state::StateStorage;
 use ha::{HighAvailabilityServices, JobId, JobStatus, PresenceOptions};
 use tokio::sync::mpsc;
 
@@ -52,6 +53,8 @@ pub struct Demo<'a> {
     pub kills: u32,
     /// A directory for all that the cluster stores.
     pub scratch: &'a Path,
+    /// Where plans, checkpoints and artefacts are stored; in that directory if it is not given.
+    pub storage: Option<String>,
     /// How long members may say nothing to the store.
     pub silence: Duration,
     /// Whether a crash is acted on at once, over a backend that hears silence alone.
@@ -99,14 +102,19 @@ impl Demo<'_> {
         let seam = Seam::system();
         let (listener, events) = mpsc::channel(EVENTS);
         let job = JobId::new(&self.plan.job).map_err(Failure::Ha)?;
-        let storage = self.scratch.join("state");
+        let here = || url::Url::from_directory_path(self.scratch.join("state"));
         let settings = Settings {
-            storage: url::Url::from_directory_path(storage).map_or_else(|()| String::new(), |url| url.to_string()),
+            storage: self
+                .storage
+                .clone()
+                .unwrap_or_else(|| here().map_or_else(|()| String::new(), |url| url.to_string())),
             // Others may use the backend too.
             cluster_id: format!("demo-{}", seam.uuid()),
             silence: self.silence,
             presence: self.presence,
         };
+        // What is wrong with it is told by us, and not by members that do not start.
+        StateStorage::open(&settings.storage, seam.clone()).map_err(Failure::Ha)?;
         let (checkpoint_events, workers) = ((self.records / CHECKPOINTS).max(1), self.plan.parallelism);
         let world: Box<dyn World> = match self.launch.clone() {
             None => Box::new(Machine::start(settings, self.scratch, checkpoint_events, workers, listener)?),

@@ -27,5 +27,6 @@ pub use default_counter::DefaultCheckpointIdCounter;
 pub use default_store::{CheckpointStoreOptions, DefaultCompletedCheckpointStore};
 pub use discarder::{CheckpointDiscarder, DiscardStateOnly};
 pub use factory::{CheckpointRecoveryFactory, DefaultCheckpointRecoveryFactory};
-pub(crate) use pointer::state_in;
+pub(crate) use default_counter::next_in;
+pub(crate) use pointer::{read_in, state_in};
 pub use store::CompletedCheckpointStore;

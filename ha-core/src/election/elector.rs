@@ -87,8 +87,7 @@ impl Parts {
         let seam = self.committer.seam();
         let options = self.sessions.options();
         let (label, silence_ms) = (options.label.clone(), u64::try_from(options.silence.as_millis()).ok());
-        let holder =
-            HolderInformation { label, since_unix_ms: seam.unix_ms(), silence_ms, presence, took_over_from };
+        let holder = HolderInformation { label, since_unix_ms: seam.unix_ms(), silence_ms, presence, took_over_from };
         // The epoch is not known before the latch is taken; the backend keeps it beside. Nor is the cluster's
         // format: the oldest is read by all who may contend beside this version.
         record::encode_in(self.committer.formats().oldest(), &holder, seam.write_id(), 0)

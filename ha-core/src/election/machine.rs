@@ -106,7 +106,15 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(handicap: Duration) -> Self {
-        Self { state: State::Idle, wanted: false, has_session: false, failures: 0, over: None, yielding: None, handicap }
+        Self {
+            state: State::Idle,
+            wanted: false,
+            has_session: false,
+            failures: 0,
+            over: None,
+            yielding: None,
+            handicap,
+        }
     }
 
     /// Takes one event in and says what to do at once. An event that does not fit the state came

@@ -132,7 +132,12 @@ impl Contents {
                 if let Some(job) = &job {
                     self.job(job).problems += 1;
                 }
-                self.problems.push(Problem::new(ProblemKind::of_entry(&error), &entry.key, job.as_ref(), chain(&error)));
+                self.problems.push(Problem::new(
+                    ProblemKind::of_entry(&error),
+                    &entry.key,
+                    job.as_ref(),
+                    chain(&error),
+                ));
             }
         }
     }

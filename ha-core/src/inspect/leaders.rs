@@ -95,7 +95,9 @@ impl Inspector {
         // Who may see the leaders and nothing else, as a client, is told of those.
         let (others, independent_denied) = match self.backend.list(&layout::extra_latches()).await {
             Ok(others) => (others, false),
-            Err(error) if error.kind() == ErrorKind::Denied => (Snapshot { entries: Vec::new(), mark: home.mark }, true),
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                (Snapshot { entries: Vec::new(), mark: home.mark }, true)
+            }
             Err(error) => return Err(error),
         };
         for (name, entries) in by_latch(&others) {

@@ -83,12 +83,7 @@ impl Inspector {
                     if unreachable >= UNREACHABLE || done == all {
                         return Err(error);
                     }
-                    verified.problems.push(Problem::new(
-                        ProblemKind::Unknown,
-                        error.subject(),
-                        None,
-                        chain(&error),
-                    ));
+                    verified.problems.push(Problem::new(ProblemKind::Unknown, error.subject(), None, chain(&error)));
                     continue;
                 }
             }

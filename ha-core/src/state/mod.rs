@@ -6,6 +6,7 @@
 
 mod chunks;
 mod handle;
+mod modified;
 mod origin;
 mod sweep;
 

@@ -20,7 +20,7 @@ const STATUS: &str = "Exit status:
 Examples:
   hactl --url 'consul://localhost:8500/flink?cluster-id=/prod&storageDir=file:///shared/ha' status
   hactl --config conf/config.yaml doctor
-  HA_HIGH_AVAILABILITY_TYPE=consul hactl jobs --json | jq '.jobs[] | select(.problems > 0)'";
+  HA_TYPE=consul HA_STORAGE_DIR=file:///shared/ha hactl jobs --json | jq '.jobs[] | select(.problems > 0)'";
 
 /// What an operator sees of a highly available cluster, and may do to it.
 #[derive(Debug, Parser)]
@@ -35,10 +35,10 @@ pub(crate) struct Arguments {
 /// Where the cluster is, and how it is shown.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// A configuration file, as the services have it (YAML, flat or nested)
+    /// A configuration file, as the services have it (YAML, flat or nested); variables HA_… count over it
     #[arg(long, short, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// All in one line, as in consul://localhost:8500/flink?cluster-id=/prod; over file and environment
+    /// All in one line, as in consul://localhost:8500/flink?cluster-id=/prod; over file and variables
     #[arg(long, short, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// One line of JSON instead of a table

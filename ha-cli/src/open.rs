@@ -1,13 +1,13 @@
 //! From the command line to the parts that a cluster stands on.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ha::backend::Backend;
 use ha::inspect::Inspector;
 use ha::seam::Seam;
 use ha::state::StateStorage;
-use ha::{BackendSettings, ServicesOptions, Store};
-use url::Url;
+use ha::{Configuration, Opened, Opener, PresenceOptions, ServicesOptions, Settings};
 
 use crate::args::Place;
 use crate::failure::Failure;
@@ -24,10 +24,17 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Opens what the file, the environment and the URL say, each over the one before.
     pub(crate) async fn open(place: &Place, seam: &Seam) -> Result<Self, Failure> {
-        match seam.timeout(place.timeout, connect(place, seam)).await {
-            Some(opened) => opened,
-            None => Err(Failure::unreachable(format!("no connection to the store within {:?}", place.timeout))),
-        }
+        let settings = configured(place)?.settings()?;
+        nothing_is_made(&settings)?;
+        let opener = Opener::new(seam.clone());
+        let Some(opened) = seam.timeout(place.timeout, opener.connect(&settings)).await else {
+            return Err(Failure::unreachable(format!("no connection to the store within {:?}", place.timeout)));
+        };
+        let Opened { backend, storage, mut options, .. } = opened?;
+        options.session.label = "hactl".to_owned();
+        // Nobody needs to see this tool live, and the address that is configured is another process's.
+        options.presence = PresenceOptions::Off;
+        Ok(Self { backend, storage, options, seam: seam.clone() })
     }
 
     pub(crate) fn inspector(&self) -> Result<Inspector, Failure> {
@@ -36,32 +43,40 @@ impl Cluster {
     }
 }
 
-async fn connect(place: &Place, seam: &Seam) -> Result<Cluster, Failure> {
-    let url = place.url.as_deref().ok_or_else(|| Failure::usage("say where the cluster is: --url URL"))?;
-    let url = Url::parse(url).map_err(|error| Failure::usage(format!("--url: {error}")))?;
-    let mut settings = BackendSettings::new();
-    let mut options = ServicesOptions::default();
-    options.session.label = "hactl".into();
-    let mut state = None;
-    match url.scheme() {
-        "filesystem" => settings = settings.with("directory", url.path()),
-        _ => {
-            if let Some(host) = url.host_str() {
-                settings = settings.with("address", format!("{host}:{}", url.port().unwrap_or(8500)));
-            }
-            if url.path().len() > 1 {
-                options.root = url.path().to_owned();
-            }
-        }
+fn configured(place: &Place) -> Result<Configuration, Failure> {
+    let mut configuration = Configuration::new();
+    if let Some(file) = &place.config {
+        configuration = configuration.and_then(Configuration::from_yaml_file(file)?);
     }
-    for (name, value) in url.query_pairs() {
-        match &*name {
-            "cluster-id" => options.cluster_id = value.into_owned(),
-            "storageDir" => state = Some(value.into_owned()),
-            other => settings = settings.with(other, value.into_owned()),
-        }
+    configuration = configuration.and_then(Configuration::from_env()?);
+    if let Some(url) = &place.url {
+        configuration = configuration.and_then(Configuration::from_url(url)?);
     }
-    let storage = StateStorage::open(&state.ok_or_else(|| Failure::usage("storageDir is missing"))?, seam.clone())?;
-    let backend = Store::open_with(url.scheme(), settings, seam)?.connect().await?;
-    Ok(Cluster { backend, storage, options, seam: seam.clone() })
+    if configuration.get("high-availability.type").is_none() {
+        return Err(Failure::usage(
+            "no cluster was named: give --url (as in consul://localhost:8500/flink?cluster-id=/prod), --config with the \
+             services' file, or their variables (HA_TYPE and others)",
+        ));
+    }
+    Ok(configuration)
+}
+
+/// Services make the directories that they are given; a tool that looks at a misspelt one must not.
+fn nothing_is_made(settings: &Settings) -> Result<(), Failure> {
+    let store = settings.backend.get("directory").map(|directory| ("the store", PathBuf::from(directory)));
+    let states = settings.storage.as_ref().and_then(|storage| url::Url::parse(&storage.url).ok());
+    let states = states.filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok());
+    let states = states.map(|directory| ("the state storage", directory));
+    match [store, states].into_iter().flatten().find(|(_, directory)| is_absent(directory)) {
+        None => Ok(()),
+        Some((what, directory)) => Err(Failure::unreachable(format!(
+            "{what} is not there: no directory {}; nothing was made. Is it mounted, and spelt so?",
+            directory.display()
+        ))),
+    }
+}
+
+/// What cannot be looked at is left to the backend, which says why.
+fn is_absent(directory: &Path) -> bool {
+    matches!(directory.try_exists(), Ok(false))
 }

@@ -139,7 +139,9 @@ async fn an_old_request_deposes_no_later_term() {
     assert!(!request.is_current && request.by == "a tool that crashed", "{request:?}");
     assert_eq!(world.seam.timeout(Duration::from_millis(500), second.lost()).await, None, "nobody asked for this term");
     // The next operator is not kept from asking by what the last one left.
-    let asked = world.within("asks", world.step_down().ask(None, SHORT, LONG)).await.unwrap();
+    let (tool, other) = (world.step_down(), world.services());
+    let asking = async { tokio::join!(tool.ask(None, SHORT, LONG), campaign(&other)) };
+    let asked = world.within("asks", asking).await.0.unwrap();
     assert_eq!((asked.epoch, asked.over), (Some(second.token().epoch()), true));
 }
 
@@ -153,8 +155,9 @@ async fn bytes_that_are_no_request_depose_nobody_and_are_written_over() {
     world.inside().commit(&put).await.unwrap();
     assert_eq!(world.seam.timeout(Duration::from_millis(300), leads.lost()).await, None);
     assert_eq!(world.inspector().leaders().await.unwrap().problems.len(), 1, "it is told");
-    let asked = world.within("asks", world.step_down().ask(None, SHORT, LONG)).await.unwrap();
-    assert!(asked.over);
+    let (tool, other) = (world.step_down(), world.services());
+    let asking = async { tokio::join!(tool.ask(None, SHORT, LONG), campaign(&other)) };
+    assert!(world.within("asks", asking).await.0.unwrap().over);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod verify;
 mod watch;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ha::JobId;
 use ha::backend::Name;
@@ -24,16 +25,15 @@ use crate::failure::{FINE, Failure, PROBLEMS};
 use crate::open::Cluster;
 use crate::output;
 
+/// How long letting go of a latch is given after Ctrl-C.
+const LET_GO: Duration = Duration::from_secs(1);
+
 /// Does what was asked for.
 pub(crate) async fn run(arguments: &Arguments, seam: &Seam) -> Result<ExitCode, Failure> {
     if let Command::Completions { shell } = arguments.command {
         return completions::run(shell);
     }
-    let cluster = match Cluster::open(&arguments.place, seam).await {
-        Ok(cluster) => cluster,
-        // A doctor that cannot even come in has a finding all the same.
-        Err(failure) => return Err(failure),
-    };
+    let cluster = Cluster::open(&arguments.place, seam).await?;
     let json = arguments.place.json;
     let bounded = Bounded { seam, at_most: arguments.place.timeout };
     match &arguments.command {
@@ -62,16 +62,23 @@ pub(crate) async fn run(arguments: &Arguments, seam: &Seam) -> Result<ExitCode, 
 
 /// Somebody pressed Ctrl-C: what must not be left behind is taken back.
 pub(crate) async fn interrupted(arguments: &Arguments, seam: &Seam) {
-    if let Command::StepDown { latch, force: false, .. } = &arguments.command {
-        let Ok(latch) = latch_name(latch.as_deref()) else { return };
-        step_down::withdraw(&arguments.place, latch.as_ref(), seam).await;
+    match &arguments.command {
+        Command::StepDown { latch, force: false, .. } => {
+            let Ok(latch) = latch_name(latch.as_deref()) else { return };
+            step_down::withdraw(&arguments.place, latch.as_ref(), seam).await;
+        }
+        // What was held was dropped, and is let go of in the background; what is not in time ends by silence.
+        Command::StepDown { .. } | Command::Cleanup { .. } | Command::Gc { lead: true, .. } => {
+            seam.sleep(LET_GO).await;
+        }
+        _ => {}
     }
 }
 
 /// What only reads is given up when the store takes too long.
 struct Bounded<'a> {
     seam: &'a Seam,
-    at_most: std::time::Duration,
+    at_most: Duration,
 }
 
 impl Bounded<'_> {

@@ -11,6 +11,7 @@ mod evidence;
 mod excerpt;
 pub mod formats;
 mod health;
+pub mod inspect;
 pub mod job_result;
 mod job_status;
 #[cfg(feature = "journal")]

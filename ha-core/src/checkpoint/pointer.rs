@@ -71,6 +71,19 @@ pub(crate) fn state_in(
     Ok((pointer.state, ended.map_or(checkpoint.is_never_retained(), |status| checkpoint.is_discarded_on(status))))
 }
 
+/// What an entry says of its checkpoint, without the state, and where that is.
+pub(crate) fn read_in(entry: &Entry, formats: Formats) -> Result<(CompletedCheckpoint, StateHandle), Error> {
+    let Found { id, pointer, .. } = Found::decode(entry, formats)?;
+    let checkpoint = CompletedCheckpoint::new(id, pointer.kind, pointer.timestamp_unix_ms, Bytes::new())
+        .with_retention(pointer.retention)
+        .with_origin(pointer.origin);
+    let checkpoint = match pointer.external {
+        Some(external) => checkpoint.with_external(external),
+        None => checkpoint,
+    };
+    Ok((checkpoint, pointer.state))
+}
+
 /// A pointer as it was read.
 #[derive(Debug)]
 pub(super) struct Found {

@@ -10,6 +10,7 @@ mod cloud;
 mod failure;
 mod handle;
 mod keys;
+mod modified;
 mod open;
 mod options;
 mod origin;

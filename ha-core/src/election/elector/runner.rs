@@ -17,6 +17,7 @@ use crate::election::sessions::SharedSession;
 use crate::election::{Grant, LossReason};
 use crate::formats::Standing;
 use crate::retrieval::follower::Follower;
+use crate::seam::Moment;
 use crate::telemetry::record as measured;
 use crate::writer::{Authority, Writer};
 use crate::{Error, ErrorKind};
@@ -32,7 +33,9 @@ pub(super) struct Runner {
     watching: Watching,
     /// The cluster's format as it was read under the term that was won last.
     pub(super) standing: Mutex<Standing>,
-    follower: Arc<Follower>,
+    pub(super) follower: Arc<Follower>,
+    /// Until when others are let go first; set when that begins.
+    pub(super) yields_until: Option<Moment>,
     wish: watch::Receiver<Wish>,
     carried_out: Wish,
 }
@@ -44,7 +47,7 @@ impl Runner {
         let machine = Machine::new(elector.parts.handicap);
         let watching = Watching::new(elector.parts.sessions.detector().cloned(), elector.latch.clone());
         let standing = Mutex::new(Standing::ABSENT);
-        Self { elector, machine, session: None, watching, standing, follower, wish, carried_out }
+        Self { elector, machine, session: None, watching, standing, follower, yields_until: None, wish, carried_out }
     }
 
     /// Runs, and begins anew after a panic below: contenders that registered once must not be left
@@ -73,6 +76,7 @@ impl Runner {
                     self.end_grant(LossReason::Resigned);
                     *wanted = self.elector.is_wanted();
                 }
+                Event::AskedToStepDown { .. } => self.end_grant(LossReason::AskedToStepDown),
                 Event::Attempted(answer) => {
                     measured::attempted(&self.elector.latch, answer);
                     if let Ok(answer) = answer {
@@ -98,6 +102,9 @@ impl Runner {
             }
             if self.machine.state == State::Idle {
                 self.watching.forget();
+            }
+            if !matches!(self.machine.state, State::Yielding { .. }) {
+                self.yields_until = None;
             }
             let settled = !matches!(self.machine.state, State::Releasing | State::Leading(_));
             if settled && *self.elector.resigned.borrow() < self.carried_out.resignations {
@@ -207,6 +214,7 @@ impl Runner {
                 let why = tokio::select! {
                     biased;
                     why = self.leadership_over() => why,
+                    event = self.asked_to_step_down() => return event,
                     () = self.keep_presence_true() => LossReason::Evicted,
                 };
                 // A resignation ends the grant as well; it is carried out in order.
@@ -215,6 +223,7 @@ impl Runner {
                     _ => Event::Lost(why),
                 }
             }
+            State::Yielding { after, at_most } => self.yielded(&after, at_most).await,
             State::Releasing => {
                 if let Some(session) = &self.session {
                     let release = session.release(&self.elector.latch);

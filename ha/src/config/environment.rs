@@ -163,3 +163,6 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
         name.ends_with("_PORT") && (value.is_empty() || value.starts_with("tcp://") || value.starts_with("udp://"));
     ports || service || port
 }
+
+#[cfg(test)]
+mod tests;

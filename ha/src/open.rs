@@ -231,7 +231,7 @@ impl Opener {
 }
 
 fn open_storage(storage: &StorageSettings, seam: &Seam) -> Result<StateStorage, Error> {
-    StateStorage::open(&storage.url, seam.clone())
+    StateStorage::open_with(&storage.url, &storage.options, seam.clone())
 }
 
 /// What to write instead of the name of a class of Java's.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ha::config::ConfigOption;
 use ha::embedded::Embedded;
 use ha::seam::Seam;
-use ha::{Configuration, ErrorKind, HighAvailabilityServices, Opener};
+use ha::{Configuration, ErrorKind, Opener};
 
 /// The error of opening that; nothing is ever connected.
 async fn refused(read: &Configuration) -> ha::Error {
@@ -143,7 +143,8 @@ async fn no_secret_is_ever_shown() {
             _ => SECRET.to_owned(),
         };
         let quoted = value.replace('%', "%25").replace('&', "%26").replace('#', "%23");
-        let variable = format!("HA_{}", key.trim_start_matches("high-availability.").to_uppercase().replace(['.', '-'], "_"));
+        let variable =
+            format!("HA_{}", key.trim_start_matches("high-availability.").to_uppercase().replace(['.', '-'], "_"));
         let sources = [
             Ok(Configuration::new().with(key, &value)),
             Configuration::from_yaml(&format!("{key}: \"{value}\"\n"), "config.yaml"),

@@ -22,6 +22,7 @@ use crate::cluster::client::{Client, Target};
 use crate::cluster::events::{Event, What};
 use crate::cluster::protocol::Submission;
 use crate::cluster::{Failure, Settings};
+use crate::configured::Configured;
 use crate::report::{Failover, Timeline};
 pub use processes::Launch;
 use processes::Processes;
@@ -56,6 +57,8 @@ pub struct Demo<'a> {
     pub silence: Duration,
     /// Whether a crash is acted on at once, over a backend that hears silence alone.
     pub presence: PresenceOptions,
+    /// What a configuration file says.
+    pub configured: Configured,
     /// What members are started as: processes on that backend, or threads on one in memory.
     pub launch: Option<Launch>,
 }
@@ -99,11 +102,16 @@ impl Demo<'_> {
         let seam = Seam::system();
         let (listener, events) = mpsc::channel(EVENTS);
         let job = JobId::new(&self.plan.job).map_err(Failure::Ha)?;
-        let storage = self.scratch.join("state");
+        let own =
+            || url::Url::from_directory_path(self.scratch.join("state")).map_or_else(|()| String::new(), String::from);
+        // What one process keeps in memory is not found by the next leader.
+        let given = self.configured.storage.as_ref().filter(|storage| !storage.url.starts_with("memory:"));
+        let below = self.configured.cluster.as_ref().map_or_else(String::new, |cluster| format!("{cluster}/"));
         let settings = Settings {
-            storage: url::Url::from_directory_path(storage).map_or_else(|()| String::new(), |url| url.to_string()),
+            storage: given.map_or_else(own, |storage| storage.url.clone()),
             // Others may use the backend too.
-            cluster_id: format!("demo-{}", seam.uuid()),
+            cluster_id: format!("{below}demo-{}", seam.uuid()),
+            configured: self.configured.clone(),
             silence: self.silence,
             presence: self.presence,
         };

@@ -129,7 +129,7 @@ fn names() -> Vec<(String, &'static str)> {
         let others = option.aliases.iter().filter(|alias| !alias.deprecated).map(|alias| alias.key);
         std::iter::once(option.key).chain(others)
     });
-    let keys = own.chain(super::settings::storage_keys());
+    let keys = own.chain(super::settings::storage_names());
     keys.map(|key| (variable_of(key), key)).collect()
 }
 

@@ -55,7 +55,8 @@ fn a_misspelt_variable_is_refused_and_those_of_others_are_passed_over() {
 
 #[test]
 fn a_url_stands_below_the_other_variables() {
-    let read = read(&[("HA_CLUSTER_ID", "mine"), ("HA_URL", "consul://a:1/flink?cluster-id=theirs&acl-token=t")]).unwrap();
+    let read =
+        read(&[("HA_CLUSTER_ID", "mine"), ("HA_URL", "consul://a:1/flink?cluster-id=theirs&acl-token=t")]).unwrap();
     assert_eq!(read.get("high-availability.cluster-id"), Some("mine"));
     assert_eq!(read.get("high-availability.consul.host"), Some("a"));
     let error = Configuration::from_variables([("HA_URL", "consul://me:s3cret@a")]).unwrap_err();

@@ -129,10 +129,8 @@ fn options_of_flinks_reach_what_they_configure() {
     assert_eq!(settings.job_manager_ports, [50_000..=50_010, 50_100..=50_100]);
     assert_eq!(settings.options.session.silence, Duration::from_secs(3));
     assert_eq!(settings.options.handicap, Duration::from_millis(500));
-    let expected = PresenceOptions::At {
-        bind: "0.0.0.0:7".parse().unwrap(),
-        advertise: Some("192.0.2.7:0".parse().unwrap()),
-    };
+    let expected =
+        PresenceOptions::At { bind: "0.0.0.0:7".parse().unwrap(), advertise: Some("192.0.2.7:0".parse().unwrap()) };
     assert_eq!(settings.options.presence, expected);
     assert_eq!(settings.storage.unwrap().url, "file:///shared/ha");
     assert_eq!(settings.backend.get("directory"), Some("/shared/ha"), "that of the states, by default");
@@ -219,7 +217,11 @@ fn tls_makes_an_address_of_host_and_port() {
     assert_eq!(consul(&[tls]).unwrap().get("address"), Some("https://127.0.0.1:8500"));
     let both = consul(&[("host", "a"), ("port", "9"), tls]).unwrap();
     assert_eq!((both.get("address"), both.get("host")), (Some("https://a:9"), None));
-    assert!(consul(&[("address", "https://a:1,unix:///b"), tls]).is_err(), "the later one of two that say the same");
+    assert!(consul(&[("address", "https://a:1,b:2"), tls]).is_err(), "each address says it itself");
+    assert!(
+        consul(&[("address", "http://a:1"), ("port", "9")]).unwrap().get("address").is_some(),
+        "the port is refused later"
+    );
     let ttl = consul(&[("session.ttl", "10")]).unwrap();
     assert_eq!(ttl.get("session-ttl"), Some("10000"), "in seconds");
 }

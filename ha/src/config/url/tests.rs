@@ -37,7 +37,9 @@ fn each_part_of_a_url_is_a_setting() {
         ],
     );
     expect(
-        "none://?leader-address.rest_server=http://h:1&num-retained=2".replace("num-retained", "execution.checkpointing.num-retained").as_str(),
+        "none://?leader-address.rest_server=http://h:1&num-retained=2"
+            .replace("num-retained", "execution.checkpointing.num-retained")
+            .as_str(),
         &[
             ("execution.checkpointing.num-retained", "2"),
             ("standalone.leader-address.rest_server", "http://h:1"),

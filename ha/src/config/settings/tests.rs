@@ -205,7 +205,7 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
 }
 
 #[test]
-fn tls_makes_an_address_of_host_and_port() {
+fn an_earlier_plug_ins_time_to_live_is_in_seconds() {
     let consul = |pairs: &[(&str, &str)]| {
         let mut read = Configuration::new().with("high-availability.type", "consul");
         for (key, value) in pairs {
@@ -213,17 +213,13 @@ fn tls_makes_an_address_of_host_and_port() {
         }
         read.settings().map(|settings| settings.backend)
     };
-    let tls = ("tls.enabled", "TRUE");
-    assert_eq!(consul(&[tls]).unwrap().get("address"), Some("https://127.0.0.1:8500"));
-    let both = consul(&[("host", "a"), ("port", "9"), tls]).unwrap();
-    assert_eq!((both.get("address"), both.get("host")), (Some("https://a:9"), None));
-    assert!(consul(&[("address", "https://a:1,b:2"), tls]).is_err(), "each address says it itself");
-    assert!(
-        consul(&[("address", "http://a:1"), ("port", "9")]).unwrap().get("address").is_some(),
-        "the port is refused later"
-    );
-    let ttl = consul(&[("session.ttl", "10")]).unwrap();
-    assert_eq!(ttl.get("session-ttl"), Some("10000"), "in seconds");
+    assert_eq!(consul(&[("session.ttl", "10")]).unwrap().get("session-ttl"), Some("10000"));
+    assert!(consul(&[("session.ttl", "18446744073709551615")]).is_err());
+    let both = "high-availability: {type: consul, consul: {session.ttl: 10, session-ttl: 30s}}";
+    #[cfg(feature = "yaml")]
+    assert!(Configuration::from_yaml(both, "c").unwrap().settings().unwrap_err().to_string().contains("not both"));
+    #[cfg(not(feature = "yaml"))]
+    let _ = both;
 }
 
 #[test]

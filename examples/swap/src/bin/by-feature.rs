@@ -6,7 +6,7 @@
 //! cargo run -p swap --bin by-feature --no-default-features --features consul
 //! ```
 
-use ha::{Configuration, Error, HighAvailabilityServices};
+use ha::{Configuration, Error};
 
 /// What it was built with.
 const BACKEND: &str = if cfg!(feature = "consul") {

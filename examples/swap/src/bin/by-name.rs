@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use ha::{Configuration, Error, HighAvailabilityServices};
+use ha::{Configuration, Error};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

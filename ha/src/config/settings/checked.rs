@@ -102,7 +102,7 @@ fn one_of(words: &[&str], value: &str) -> Result<(), Error> {
         return Ok(());
     }
     let hint = DidYouMean(nearest(value, words.iter().copied()));
-    let why = format!("there is {}{hint}", words.join(", "));
+    let why = format!("one of {} is wanted{hint}", words.join(", "));
     Err(Error::new(ErrorKind::Invalid, "value").at(shown(value)).because(why))
 }
 

@@ -23,6 +23,7 @@ use crate::configured::Configured;
                   stream-processor --input access.log --json\n  seq 1 2000000 | stream-processor --input - --kill 3\n  \
                   stream-processor --backend consul --kill 5 --json\n  \
                   stream-processor --backend filesystem --kill 5 --json\n  \
+                  stream-processor --backend consul --storage s3://states/demo --kill 2 --json\n  \
                   stream-processor --config config.yaml\n  \
                   stream-processor job-manager --backend embedded --listen 127.0.0.1:6123\n  \
                   stream-processor submit --job-manager 127.0.0.1:6123 --job clicks --output ./clicks --wait\n\n\
@@ -66,6 +67,12 @@ pub struct DemoArguments {
     /// demo starts for itself and throws away. With "filesystem" it is a directory, by default a temporary one.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub endpoint: String,
+
+    /// Where plans, checkpoints and artefacts are stored: file:///…, or s3://bucket/prefix with the options in the
+    /// URL (`?endpoint=http://127.0.0.1:9000`) and the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. By
+    /// default a temporary directory.
+    #[arg(long, value_name = "URL")]
+    pub storage: Option<String>,
 
     /// How members keep themselves alive and are found dead.
     #[command(flatten)]

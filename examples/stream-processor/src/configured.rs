@@ -188,6 +188,10 @@ impl DemoArguments {
         let Some(path) = &self.config else { return Ok(()) };
         let file = File::read(path)?;
         self.configured = file.backend(said, &mut self.backend, &mut self.endpoint);
+        let given = self.configured.storage.as_ref().map(|storage| storage.url.clone());
+        // What one member keeps in memory is not found by the next leader: a temporary directory then.
+        let shared = given.filter(|url| !url.starts_with("memory:"));
+        self.storage = self.storage.take().or(shared);
         file.liveness(said, &mut self.liveness)
     }
 }

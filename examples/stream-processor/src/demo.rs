@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ha::blob::BlobKey;
 use ha::seam::{Moment, Seam};
+use ha::state::StateStorage;
 use ha::{HighAvailabilityServices, JobId, JobStatus, PresenceOptions};
 use tokio::sync::mpsc;
 
@@ -53,6 +54,8 @@ pub struct Demo<'a> {
     pub kills: u32,
     /// A directory for all that the cluster stores.
     pub scratch: &'a Path,
+    /// Where plans, checkpoints and artefacts are stored; in that directory if it is not given.
+    pub storage: Option<String>,
     /// How long members may say nothing to the store.
     pub silence: Duration,
     /// Whether a crash is acted on at once, over a backend that hears silence alone.
@@ -104,17 +107,18 @@ impl Demo<'_> {
         let job = JobId::new(&self.plan.job).map_err(Failure::Ha)?;
         let own =
             || url::Url::from_directory_path(self.scratch.join("state")).map_or_else(|()| String::new(), String::from);
-        // What one process keeps in memory is not found by the next leader.
-        let given = self.configured.storage.as_ref().filter(|storage| !storage.url.starts_with("memory:"));
         let below = self.configured.cluster.as_ref().map_or_else(String::new, |cluster| format!("{cluster}/"));
         let settings = Settings {
-            storage: given.map_or_else(own, |storage| storage.url.clone()),
+            storage: self.storage.clone().unwrap_or_else(own),
             // Others may use the backend too.
             cluster_id: format!("{below}demo-{}", seam.uuid()),
             configured: self.configured.clone(),
             silence: self.silence,
             presence: self.presence,
         };
+        // What is wrong with it is told by us, and not by members that do not start.
+        let options = self.configured.storage_options();
+        StateStorage::open_with(&settings.storage, &options, seam.clone()).map_err(Failure::Ha)?;
         let (checkpoint_events, workers) = ((self.records / CHECKPOINTS).max(1), self.plan.parallelism);
         let world: Box<dyn World> = match self.launch.clone() {
             None => Box::new(Machine::start(settings, self.scratch, checkpoint_events, workers, listener)?),

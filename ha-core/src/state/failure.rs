@@ -62,7 +62,12 @@ impl StateStorage {
 /// Whether the same request would get the same answer.
 pub(super) fn is_final(error: &Store) -> bool {
     match error {
-        Store::Generic { .. } => status(&texts(error)).is_some_and(|status| (400..500).contains(&status)),
+        Store::Generic { .. } => {
+            let text = texts(error);
+            // Too slow, too early, too many; S3 says of a body that comes slowly that it is a bad request.
+            let passes = |status| matches!(status, 408 | 425 | 429) || text.contains("<Code>RequestTimeout</Code>");
+            status(&text).is_some_and(|status| (400..500).contains(&status) && !passes(status))
+        }
         _ => true,
     }
 }
@@ -95,13 +100,17 @@ fn diagnosis_over_network(operation: &'static str, error: &Store, bucket: &str) 
             ErrorKind::Denied,
             "there are no credentials: neither in the options, nor in the environment, nor from the machine's provider",
         ),
+        _ if says("ExpiredToken") || says("TokenRefreshRequired") => {
+            (ErrorKind::Denied, "the credentials have expired")
+        }
+        _ if says("InvalidToken") => {
+            (ErrorKind::Denied, "the token of the credentials is not valid: correct the credentials")
+        }
         Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
             let why = if says("SignatureDoesNotMatch") {
                 "the secret of the access key is not the right one"
             } else if says("InvalidAccessKeyId") {
                 "the store does not know the access key"
-            } else if says("Expired") {
-                "the credentials have expired"
             } else {
                 "correct the credentials, or what they may do: read, write, list and delete in the bucket"
             };
@@ -177,6 +186,9 @@ mod tests {
         let generic = |text: &str| Store::Generic { store: "S3", source: text.to_owned().into() };
         assert!(!is_final(&generic("connection refused")));
         assert!(!is_final(&generic("Server returned non-2xx status code: 503 Slow Down: ")));
+        assert!(!is_final(&generic("Server returned non-2xx status code: 429 Too Many Requests: ")));
+        let slow = "Server returned non-2xx status code: 400 Bad Request: <Error><Code>RequestTimeout</Code></Error>";
+        assert!(!is_final(&generic(slow)));
         assert!(is_final(&generic("Server returned non-2xx status code: 400 Bad Request: ")));
         assert!(is_final(&Store::NotFound { path: "a".into(), source: "".into() }));
     }

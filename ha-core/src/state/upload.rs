@@ -90,7 +90,8 @@ impl StateStorage {
     /// Nothing is visible before all of it is durable.
     ///
     /// # Errors
-    /// As [`StateStorage::write`], and the error of a piece as it is. There is no handle then. What was sent is
+    /// As [`StateStorage::write`]; [`ErrorKind::TooLarge`] for more than 10,000 parts on a store over a network, where the
+    /// text names the option; and the error of a piece as it is. There is no handle then. What was sent is
     /// withdrawn; a process that is killed, or a store that cannot be reached, may keep an unfinished upload (on
     /// `file://` a file with `#` in its name; on object stores no name shows it: have the bucket's own rules end
     /// unfinished uploads).
@@ -169,7 +170,7 @@ impl StateStorage {
     /// Returns when there is room for the next part.
     async fn send_part(&self, upload: &mut Upload, part: PutPayload, limits: Option<Limits>) -> Result<(), Error> {
         upload.parts += 1;
-        if upload.parts > PARTS_MAX {
+        if limits.is_some() && upload.parts > PARTS_MAX {
             return Err(Error::new(ErrorKind::TooLarge, "write state")
                 .at(&upload.uri)
                 .because(format!("more than {PARTS_MAX} parts; raise `{}`", super::keys::PART_SIZE)));

@@ -39,8 +39,19 @@ impl StateStorage {
 
     /// As [`StateStorage::write`], under a name that tells who may collect the state.
     pub(crate) async fn write_as(&self, origin: &Origin, folder: &[Name], bytes: Bytes) -> Result<StateHandle, Error> {
-        if self.network.as_ref().is_some_and(|network| bytes.len() > network.limits.part_bytes) {
-            return self.write_chunks_as(origin, folder, super::chunks_of(bytes)).await;
+        if let Some(limits) = self.network.as_ref().map(|network| network.limits)
+            && bytes.len() > limits.part_bytes
+        {
+            let began = self.seam.now();
+            let written = self.write_chunks_as(origin, folder, super::chunks_of(bytes.clone())).await;
+            return match written {
+                // A store that died may have forgotten the upload. We have all of it still, and begin anew, once.
+                Err(error) if self.seam.now().since(began) < limits.retry => {
+                    tracing::debug!(%error, "a large state is written anew");
+                    self.write_chunks_as(origin, folder, super::chunks_of(bytes)).await
+                }
+                written => written,
+            };
         }
         let (length, sha256) = (bytes.len() as u64, handle::sha256_of(&bytes));
         self.write_whole(origin, folder, bytes.into(), length, sha256).await

@@ -91,6 +91,7 @@ async fn run_in(
         records,
         kills,
         scratch,
+        storage: arguments.storage.clone(),
         silence: Duration::from_millis(arguments.liveness.silence_ms),
         presence: arguments.liveness.presence.options(),
         configured: arguments.configured.clone(),

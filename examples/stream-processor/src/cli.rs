@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ha::PresenceOptions;
 
+use crate::configured::Configured;
+
 /// A small stream processor that survives losing its leader.
 ///
 /// Without a command it runs the demo: two job managers compete for leadership, a million generated
@@ -22,6 +24,7 @@ use ha::PresenceOptions;
                   stream-processor --backend consul --kill 5 --json\n  \
                   stream-processor --backend filesystem --kill 5 --json\n  \
                   stream-processor --backend consul --storage s3://states/demo --kill 2 --json\n  \
+                  stream-processor --config config.yaml\n  \
                   stream-processor job-manager --backend embedded --listen 127.0.0.1:6123\n  \
                   stream-processor submit --job-manager 127.0.0.1:6123 --job clicks --output ./clicks --wait\n\n\
                   Exit status: 0 if the output was verified, 1 if not, 2 for arguments that do not fit."
@@ -46,6 +49,14 @@ pub struct DemoArguments {
     /// How many times the leader is killed in the middle of the stream.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub kill: u32,
+
+    /// A configuration file, with the library's own keys: which backend, where, and how. The command line counts over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What the file says beyond the command line.
+    #[arg(skip)]
+    pub configured: Configured,
 
     /// The backend that leaders are elected on.
     #[arg(long, value_name = "NAME", default_value = "embedded")]
@@ -161,6 +172,14 @@ pub enum Command {
 /// Which cluster.
 #[derive(Debug, Clone, Args)]
 pub struct ClusterArguments {
+    /// A configuration file, with the library's own keys: which backend, where, and how. The command line counts over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What the file says beyond the command line.
+    #[arg(skip)]
+    pub configured: Configured,
+
     /// The backend that leaders are elected on: one that all processes of the cluster share.
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub backend: String,

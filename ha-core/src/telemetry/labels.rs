@@ -78,6 +78,7 @@ pub(crate) fn loss(why: LossReason) -> &'static str {
         LossReason::SessionEnded(Ended::Revoked) => "session_revoked",
         LossReason::Evicted => "evicted",
         LossReason::Fenced => "fenced",
+        LossReason::AskedToStepDown => "asked_to_step_down",
         LossReason::Outdated => "outdated",
     }
 }

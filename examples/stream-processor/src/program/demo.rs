@@ -51,6 +51,7 @@ async fn run_on(
         backends: backends.clone(),
         backend: arguments.backend.clone(),
         endpoint: arguments.endpoint.clone(),
+        config: arguments.config.clone(),
         presence: arguments.liveness.presence,
         metrics: arguments.metrics.as_deref().map(metrics::beside),
         files: scratch.to_owned(),
@@ -99,6 +100,7 @@ async fn run_in(
         storage: arguments.storage.clone(),
         silence: Duration::from_millis(arguments.liveness.silence_ms),
         presence: arguments.liveness.presence.options(),
+        configured: arguments.configured.clone(),
         launch,
     };
     let outcome = demo.run(&mut timeline).await;

@@ -18,6 +18,7 @@ pub(super) const REASON: Label = Label {
         "session_revoked",
         "evicted",
         "fenced",
+        "asked_to_step_down",
         "outdated",
     ],
 };

@@ -173,5 +173,5 @@ async fn services(
     let backend_settings = settings.configured.backend.clone();
     let wanted = Wanted { endpoint, settings: backend_settings, label: label.clone(), evidence, seam: seam.clone() };
     let backend = backends.open(&cluster.backend, wanted).await?;
-    Ok(settings.services(&label, Arc::clone(&backend), &seam)?)
+    Ok(settings.services(&label, backend, &seam)?)
 }

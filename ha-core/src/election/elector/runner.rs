@@ -38,6 +38,8 @@ pub(super) struct Runner {
     pub(super) yields_until: Option<Moment>,
     wish: watch::Receiver<Wish>,
     carried_out: Wish,
+    /// Around everything that it does; with the term that was won last.
+    span: tracing::Span,
 }
 
 impl Runner {
@@ -47,7 +49,8 @@ impl Runner {
         let machine = Machine::new(elector.parts.handicap);
         let watching = Watching::new(elector.parts.sessions.detector().cloned(), elector.latch.clone());
         let standing = Mutex::new(Standing::ABSENT);
-        Self { elector, machine, session: None, watching, standing, follower, yields_until: None, wish, carried_out }
+        let span = tracing::info_span!("election", latch = %elector.latch, epoch = tracing::field::Empty);
+        Self { elector, machine, session: None, watching, standing, follower, yields_until: None, wish, carried_out, span }
     }
 
     /// Runs, and begins anew after a panic below: contenders that registered once must not be left
@@ -56,7 +59,7 @@ impl Runner {
         loop {
             let runner = Self::new(Arc::clone(&elector), Arc::clone(&follower));
             // Whatever state the panic left behind is dropped with the runner, and its grant ended.
-            let span = tracing::info_span!("election", latch = %elector.latch, epoch = tracing::field::Empty);
+            let span = runner.span.clone();
             let ended = AssertUnwindSafe(runner.run().instrument(span)).catch_unwind().await;
             tracing::error!(latch = %elector.latch, panicked = ended.is_err(), "the election was interrupted; beginning anew");
             elector.seam().sleep(elector.seam().jittered(AFTER_PANIC)).await;
@@ -328,7 +331,7 @@ impl Runner {
                 let session_id = self.elector.parts.session_id.unwrap_or_else(|| seam.uuid());
                 let grant = Grant::hold_as(session_id, seam, session, latch, term, self.basis());
                 tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
-                tracing::Span::current().record("epoch", grant.epoch());
+                self.span.record("epoch", grant.epoch());
                 measured::granted(&self.elector.latch, grant.epoch());
                 self.elector.current.send_replace(Some(grant));
             }

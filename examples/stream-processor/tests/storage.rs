@@ -56,26 +56,32 @@ async fn a_storage_that_is_killed_in_the_middle_of_the_stream_delays_and_loses_n
     let mut output = std::pin::pin!(child.wait_with_output());
     let began = seam.now();
     // Killed when the stream flows, which is before the first leader is killed or soon after.
-    let killed = loop {
+    let ended = loop {
         if checkpoints(&server.bucket()) > 0 {
             server.kill();
-            break true;
+            break None;
         }
         assert!(seam.now().since(began) < PATIENCE, "no checkpoint");
-        if seam.timeout(Duration::from_millis(5), &mut output).await.is_some() {
-            break false;
+        if let Some(ended) = seam.timeout(Duration::from_millis(5), &mut output).await {
+            break Some(ended);
         }
     };
-    if killed {
-        assert!(seam.timeout(AWAY, &mut output).await.is_none(), "it ended without its storage");
-        server.restart().await;
-    }
-    let output = seam.timeout(PATIENCE, output).await.expect("the demo ends by itself").expect("its output");
+    let killed = ended.is_none();
+    let output = match ended {
+        Some(ended) => ended,
+        None => {
+            assert!(seam.timeout(AWAY, &mut output).await.is_none(), "it ended without its storage");
+            server.restart().await;
+            seam.timeout(PATIENCE, output).await.expect("the demo ends by itself")
+        }
+    };
+    let output = output.expect("its output");
     let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if errors.contains("nor a program to start one") {
         assert!(std::env::var_os("CI").is_none(), "missing in CI: {errors}");
         return eprintln!("SKIPPED: {errors}");
     }
+    assert!(killed, "it ended before its first checkpoint: {}\n{out}\n{errors}", output.status);
     assert!(output.status.success(), "{}\n{out}\n{errors}", output.status);
     let report: Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
     let facts = (&report["verified"], &report["lost"], &report["duplicated"], &report["failovers"]);

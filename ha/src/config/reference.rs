@@ -11,9 +11,9 @@ const BEGINNING: &str = "\
 
 All keys that services are configured by. Generated from the table in `ha/src/config` by `cargo xtask docs`: change it there.
 
-A [`Configuration`](../ha/src/config.rs) is read from a YAML file (flat or nested keys, cargo feature `yaml`), from a URL, from the
-environment, and from the program itself. Of several sources the later one counts, key by key; the usual order is file,
-environment, command line.
+A [`Configuration`](../ha/src/config/configuration.rs) is read from a YAML file (flat or nested keys, cargo feature
+`yaml`), from a URL, from the environment, and from the program itself. Of several sources the later one counts, key by key;
+the usual order is file, environment, command line.
 
 ```yaml
 high-availability:
@@ -35,8 +35,8 @@ embedded://?cluster-id=/prod
   path is the directory. The query holds any other key, in full, or without `high-availability.`, or without
   `high-availability.consul.`.
 * **Environment.** A variable is the key without `high-availability.`, in capitals, with `_` for each dot and dash and before each
-  capital: `HA_CLUSTER_ID`, `HA_STORAGE_DIR`, `HA_CONSUL_HOST`. `HA_CONFIG` names a file and `HA_URL` is a URL that count before
-  them. With `consul`, the variables of Consul's own command line count before all of these.
+  capital: `HA_CLUSTER_ID`, `HA_STORAGE_DIR`, `HA_CONSUL_HOST`. `HA_CONFIG` names a file and `HA_URL` is a URL, and the others
+  count over both. With `consul`, the variables of Consul's own command line are used where nothing else is said.
 * **Durations** are a whole number and a unit, as Flink takes them: `d`, `h`, `min`, `s`, `ms`, `us`, `ns` and their long names, in
   any case; a number alone means milliseconds. **Memory sizes** have `b`, `kb`, `mb`, `gb`, `tb`, each 1024 times the one
   before; a number alone means bytes. **Booleans** are `true` and `false`, in any case.

@@ -26,6 +26,7 @@ fn a_file_says_all_that_the_command_line_does_not() {
     assert_eq!((demo.liveness.silence_ms, demo.liveness.presence), (3_000, Presence::Off));
     assert_eq!(demo.configured.backend.names().collect::<Vec<_>>(), ["acl-token", "session-ttl"]);
     assert_eq!(demo.configured.storage.unwrap().url, "file:///shared/ha");
+    assert_eq!(demo.storage.as_deref(), Some("file:///shared/ha"));
     assert_eq!(demo.configured.cluster.as_deref(), Some("prod"));
     let Some(Command::JobManager(manager)) = read(FILE, &["job-manager", "--config", "FILE"]).unwrap().command else {
         panic!("another command")
@@ -35,8 +36,10 @@ fn a_file_says_all_that_the_command_line_does_not() {
 
 #[test]
 fn the_command_line_counts_over_the_file() {
-    let words = ["--config", "FILE", "--endpoint", "b:1", "--silence-ms", "500", "--presence", "auto"];
+    let words =
+        ["--config", "FILE", "--endpoint", "b:1", "--silence-ms", "500", "--presence", "auto", "--storage", "s3://b"];
     let demo = read(FILE, &words).unwrap().demo;
+    assert_eq!(demo.storage.as_deref(), Some("s3://b"));
     assert_eq!((demo.backend.as_str(), demo.endpoint.as_str()), ("consul", "b:1"));
     assert_eq!((demo.liveness.silence_ms, demo.liveness.presence), (500, Presence::Auto));
     assert_eq!(demo.configured.backend.get("acl-token"), Some("t"));
@@ -53,9 +56,10 @@ fn the_command_line_counts_over_the_file() {
 fn without_a_file_nothing_changes_and_one_that_is_not_in_order_is_told() {
     let demo = read("", &[]).unwrap().demo;
     assert_eq!(
-        (demo.backend.as_str(), demo.endpoint.as_str(), demo.configured),
+        (demo.backend.as_str(), demo.endpoint.as_str(), demo.configured.clone()),
         ("embedded", "", Configured::default())
     );
+    assert_eq!(demo.storage, None);
     let demo = read("parallelism.default: 3\n", &["--config", "FILE"]).unwrap().demo;
     assert_eq!((demo.backend.as_str(), demo.configured.storage), ("embedded", None));
     let error = read("high-availability.typ: consul\n", &["--config", "FILE"]).unwrap_err();

@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BackendConnector, BackendSettings, ClientHighAvailabilityServices, HighAvailabilityServices, ServicesOptions};
+use super::{
+    BackendConnector, BackendSettings, ClientHighAvailabilityServices, HighAvailabilityServices, ServicesOptions,
+};
 use crate::Error;
 use crate::seam::Seam;
 use crate::state::StateStorage;

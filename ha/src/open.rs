@@ -18,7 +18,7 @@ use crate::config::{Configuration, DidYouMean, HighAvailabilityMode, Settings, S
 /// ```
 /// # #[cfg(feature = "embedded")]
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use ha::{HighAvailabilityServices, config::Configuration};
+/// use ha::Configuration;
 /// let configuration = Configuration::new().with("high-availability.type", "embedded");
 /// let services = ha::open(&configuration).await?;
 /// let leadership = services.dispatcher_leader_election()?.campaign().await?;
@@ -41,7 +41,6 @@ pub async fn open(configuration: &Configuration) -> Result<Arc<dyn HighAvailabil
 /// ```
 /// # #[cfg(feature = "embedded")]
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use ha::HighAvailabilityServices;
 /// let services = ha::open_url("embedded://?cluster-id=/prod").await?;
 /// services.close().await?;
 /// let error = ha::open_url("zookeper://localhost:2181/flink").await.unwrap_err();
@@ -66,7 +65,7 @@ pub async fn open_url(url: &str) -> Result<Arc<dyn HighAvailabilityServices>, Er
 /// # #[cfg(feature = "embedded")]
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use std::sync::Arc;
-/// use ha::{HighAvailabilityServices, Opener, config::Configuration, seam::Seam};
+/// use ha::{Configuration, Opener, seam::Seam};
 /// # let my_stores = ha::embedded::Embedded::new(Seam::system());
 ///
 /// let seam = Seam::system();
@@ -231,7 +230,7 @@ impl Opener {
 }
 
 fn open_storage(storage: &StorageSettings, seam: &Seam) -> Result<StateStorage, Error> {
-    StateStorage::open(&storage.url, seam.clone())
+    StateStorage::open_with(&storage.url, &storage.options, seam.clone())
 }
 
 /// What to write instead of the name of a class of Java's.

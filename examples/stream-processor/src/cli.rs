@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ha::PresenceOptions;
 
+use crate::configured::Configured;
+
 /// A small stream processor that survives losing its leader.
 ///
 /// Without a command it runs the demo: two job managers compete for leadership, a million generated
@@ -21,6 +23,8 @@ use ha::PresenceOptions;
                   stream-processor --input access.log --json\n  seq 1 2000000 | stream-processor --input - --kill 3\n  \
                   stream-processor --backend consul --kill 5 --json\n  \
                   stream-processor --backend filesystem --kill 5 --json\n  \
+                  stream-processor --backend consul --storage s3://states/demo --kill 2 --json\n  \
+                  stream-processor --config config.yaml\n  \
                   stream-processor job-manager --backend embedded --listen 127.0.0.1:6123\n  \
                   stream-processor submit --job-manager 127.0.0.1:6123 --job clicks --output ./clicks --wait\n\n\
                   Exit status: 0 if the output was verified, 1 if not, 2 for arguments that do not fit."
@@ -46,6 +50,14 @@ pub struct DemoArguments {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub kill: u32,
 
+    /// A configuration file, with the library's own keys: which backend, where, and how. The command line counts over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What the file says beyond the command line.
+    #[arg(skip)]
+    pub configured: Configured,
+
     /// The backend that leaders are elected on.
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub backend: String,
@@ -55,6 +67,12 @@ pub struct DemoArguments {
     /// demo starts for itself and throws away. With "filesystem" it is a directory, by default a temporary one.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub endpoint: String,
+
+    /// Where plans, checkpoints and artefacts are stored: file:///…, or s3://bucket/prefix with the options in the
+    /// URL (`?endpoint=http://127.0.0.1:9000`) and the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. By
+    /// default a temporary directory.
+    #[arg(long, value_name = "URL")]
+    pub storage: Option<String>,
 
     /// How members keep themselves alive and are found dead.
     #[command(flatten)]
@@ -149,6 +167,14 @@ pub enum Command {
 /// Which cluster.
 #[derive(Debug, Clone, Args)]
 pub struct ClusterArguments {
+    /// A configuration file, with the library's own keys: which backend, where, and how. The command line counts over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What the file says beyond the command line.
+    #[arg(skip)]
+    pub configured: Configured,
+
     /// The backend that leaders are elected on: one that all processes of the cluster share.
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub backend: String,

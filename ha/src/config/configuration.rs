@@ -5,16 +5,19 @@ use ha_core::{Error, ErrorKind};
 
 use super::option::ConfigOption;
 use super::origin::Origin;
-use super::settings::Settings;
+use super::settings::{Settings, storage_key};
 use super::shown;
 
-/// Options that say the same in two ways: a later source that gives one takes back the other of an earlier source.
-const RIVALS: [(&str, &str); 5] = [
+/// A later source that gives the first takes back the second of an earlier source: both say the same, each in its way. A
+/// later port alone does not take back addresses; nobody can tell of which agent it would be.
+const REPLACES: [(&str, &str); 7] = [
     ("high-availability.consul.address", "high-availability.consul.host"),
     ("high-availability.consul.address", "high-availability.consul.port"),
-    ("high-availability.consul.address", "high-availability.consul.tls.enabled"),
+    ("high-availability.consul.host", "high-availability.consul.address"),
     ("high-availability.consul.acl-token", "high-availability.consul.acl-token-file"),
+    ("high-availability.consul.acl-token-file", "high-availability.consul.acl-token"),
     ("high-availability.consul.session-ttl", "high-availability.consul.session.ttl"),
+    ("high-availability.consul.session.ttl", "high-availability.consul.session-ttl"),
 ];
 
 /// Keys and values as they were given, each with where it comes from. Nothing is checked before
@@ -74,11 +77,9 @@ impl Configuration {
     /// These, and over them those of a later source, key by key.
     #[must_use]
     pub fn and_then(mut self, later: Self) -> Self {
-        for (one, other) in RIVALS {
-            for (given, replaced) in [(one, other), (other, one)] {
-                if later.entries.contains_key(given) && !later.entries.contains_key(replaced) {
-                    self.entries.remove(replaced);
-                }
+        for (given, replaced) in REPLACES {
+            if later.entries.contains_key(given) && !later.entries.contains_key(replaced) {
+                self.entries.remove(replaced);
             }
         }
         self.entries.extend(later.entries);
@@ -148,7 +149,8 @@ impl Configuration {
 
 /// The option's own key, if it is one.
 fn canonical(key: &str) -> String {
-    ConfigOption::find(key).map_or(key, |option| option.key).to_owned()
+    let own = ConfigOption::find(key).map(|option| option.key);
+    own.or_else(|| storage_key(key).map(|key| key.name)).unwrap_or(key).to_owned()
 }
 
 impl fmt::Debug for Configuration {

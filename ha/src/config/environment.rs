@@ -129,7 +129,7 @@ fn names() -> Vec<(String, &'static str)> {
         let others = option.aliases.iter().filter(|alias| !alias.deprecated).map(|alias| alias.key);
         std::iter::once(option.key).chain(others)
     });
-    let keys = own.chain(super::settings::storage_keys());
+    let keys = own.chain(super::settings::storage_names());
     keys.map(|key| (variable_of(key), key)).collect()
 }
 
@@ -163,3 +163,6 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
         name.ends_with("_PORT") && (value.is_empty() || value.starts_with("tcp://") || value.starts_with("udp://"));
     ports || service || port
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ const BEGINNING: &str = "\
 
 All keys that services are configured by. Generated from the table in `ha/src/config` by `cargo xtask docs`: change it there.
 
-A [`Configuration`](../ha/src/config.rs) is read from a YAML file (flat or nested keys, cargo feature `yaml`), from a URL, from the
+A [`Configuration`](../ha/src/config/configuration.rs) is read from a YAML file (flat or nested keys, cargo feature `yaml`), from a URL, from the
 environment, and from the program itself. Of several sources the later one counts, key by key; the usual order is file,
 environment, command line.
 

@@ -16,7 +16,7 @@ use checked::{Ports, checked};
 
 pub use checked::PortRange;
 pub use storage::StorageSettings;
-pub(super) use storage::{is_storage_key, storage_keys, storage_reference};
+pub(super) use storage::{is_storage_key, storage_key, storage_keys, storage_names, storage_reference};
 
 /// What services are made of: every option checked, with its default where it was not given.
 ///
@@ -80,9 +80,11 @@ fn parsed<T>(
 
 /// The same error, at the key that is meant, if it is given.
 fn at(configuration: &Configuration, key: &str, error: Error) -> Error {
-    match configuration.entry(key) {
-        Some(entry) => entry.invalid(error),
-        None => error,
+    use std::error::Error as _;
+    match (configuration.entry(key), error.source()) {
+        (None, _) => error,
+        (Some(entry), None) => entry.invalid(error),
+        (Some(entry), Some(source)) => entry.invalid(format!("{error}: {source}")),
     }
 }
 

@@ -214,3 +214,6 @@ impl Given<'_> {
         ConfigOption::all().flat_map(ConfigOption::keys).map(shortest).chain(others).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

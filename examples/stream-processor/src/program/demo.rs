@@ -46,6 +46,7 @@ async fn run_on(
         backends: backends.clone(),
         backend: arguments.backend.clone(),
         endpoint: arguments.endpoint.clone(),
+        config: arguments.config.clone(),
         presence: arguments.liveness.presence,
         files: scratch.to_owned(),
     };
@@ -90,8 +91,10 @@ async fn run_in(
         records,
         kills,
         scratch,
+        storage: arguments.storage.clone(),
         silence: Duration::from_millis(arguments.liveness.silence_ms),
         presence: arguments.liveness.presence.options(),
+        configured: arguments.configured.clone(),
         launch,
     };
     let outcome = demo.run(&mut timeline).await;

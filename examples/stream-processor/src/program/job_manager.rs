@@ -56,6 +56,7 @@ async fn serve(
         cluster_id: arguments.cluster.cluster_id.clone(),
         silence: Duration::from_millis(arguments.liveness.silence_ms),
         presence: arguments.liveness.presence.options(),
+        configured: arguments.cluster.configured.clone(),
     };
     let services = signals
         .or(async { services(&arguments.cluster, backends, &settings, &address, &seam).await })
@@ -124,10 +125,12 @@ async fn serve(
 fn storage(arguments: &JobManagerArguments, sharing: Sharing) -> Result<String, Failure> {
     let refuse = |what: &str| {
         Err(Failure::Arguments(format!(
-            "{what}: give --storage a place that every job manager sees, such as file:///shared/state"
+            "{what}: give --storage, or high-availability.storageDir in the file, a place that every job manager sees, such \
+             as file:///shared/state"
         )))
     };
-    match (&arguments.storage, sharing) {
+    let configured = arguments.cluster.configured.storage.as_ref().map(|storage| &storage.url);
+    match (arguments.storage.as_ref().or(configured), sharing) {
         (None, Sharing::OneProcess) => Ok("memory://".to_owned()),
         (None, Sharing::Processes) => refuse("plans and checkpoints need a place"),
         (Some(storage), Sharing::Processes) if storage.starts_with("memory:") => {

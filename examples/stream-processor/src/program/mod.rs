@@ -156,6 +156,7 @@ async fn observer(
         cluster_id: cluster.cluster_id.clone(),
         silence: std::time::Duration::from_secs(10),
         presence: PresenceOptions::Off,
+        configured: cluster.configured.clone(),
     };
     services(cluster, backends, &settings, label, seam).await
 }
@@ -168,7 +169,9 @@ async fn services(
     seam: &Seam,
 ) -> Result<HaServices, Failure> {
     let evidence = settings.presence != PresenceOptions::Off;
-    let wanted = Wanted { endpoint: cluster.endpoint.clone(), label: label.to_owned(), evidence, seam: seam.clone() };
+    let (endpoint, label, seam) = (cluster.endpoint.clone(), label.to_owned(), seam.clone());
+    let backend_settings = settings.configured.backend.clone();
+    let wanted = Wanted { endpoint, settings: backend_settings, label: label.clone(), evidence, seam: seam.clone() };
     let backend = backends.open(&cluster.backend, wanted).await?;
-    Ok(settings.services(label, Arc::clone(&backend), seam)?)
+    Ok(settings.services(&label, Arc::clone(&backend), &seam)?)
 }

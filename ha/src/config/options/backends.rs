@@ -90,8 +90,7 @@ pub(super) const CONSUL: [ConfigOption; 43] = [
         "tls.enabled",
         Kind::Boolean,
         "false",
-        "Whether host and port are spoken to with TLS; an address says it \
-        itself. Needs the cargo feature `tls`."
+        "Whether every address is spoken to with TLS, also one that says `http://`. Needs the cargo feature `tls`."
     ),
     consul!("tls.ca-file", Kind::Text, "", "The authorities that are trusted instead of the system's: a file (PEM)."),
     consul!("tls.ca-path", Kind::Text, "", "The same as a folder of such files."),

@@ -8,8 +8,8 @@ use super::super::value::{parse_boolean, parse_number};
 use super::super::{Configuration, HighAvailabilityMode, parse_duration, parse_memory_size};
 use super::checked::of_factory;
 
-/// Options that are not handed on as they are.
-const MADE_INTO_OTHERS: [&str; 2] = ["high-availability.consul.tls.enabled", "high-availability.consul.session.ttl"];
+/// What is handed on under another name.
+const IN_SECONDS: &str = "high-availability.consul.session.ttl";
 
 pub(super) fn settings(configuration: &Configuration, mode: &HighAvailabilityMode) -> Result<BackendSettings, Error> {
     let mut settings = BackendSettings::new();
@@ -21,7 +21,7 @@ pub(super) fn settings(configuration: &Configuration, mode: &HighAvailabilityMod
         let section = options::section_of(key).filter(|section| section.types.contains(&mode.type_name()));
         let Some(name) = section.and_then(|section| key.strip_prefix(section.prefix)) else { continue };
         let option = ConfigOption::find(key);
-        if option.is_some_and(|option| option.effect != Effect::Set) || MADE_INTO_OTHERS.contains(&key) {
+        if option.is_some_and(|option| option.effect != Effect::Set) || key == IN_SECONDS {
             continue;
         }
         let kind = option.map_or(Kind::Text, |option| option.kind);
@@ -54,7 +54,7 @@ fn canonical(kind: Kind, value: &str) -> Result<String, Error> {
 }
 
 fn of_consul(configuration: &Configuration, mut settings: BackendSettings) -> Result<BackendSettings, Error> {
-    if let Some(entry) = configuration.entry("high-availability.consul.session.ttl") {
+    if let Some(entry) = configuration.entry(IN_SECONDS) {
         if settings.get("session-ttl").is_some() {
             return Err(entry.invalid("give it or high-availability.consul.session-ttl, not both"));
         }
@@ -62,22 +62,7 @@ fn of_consul(configuration: &Configuration, mut settings: BackendSettings) -> Re
         let ms = seconds.checked_mul(1000).ok_or_else(|| entry.invalid("too long"))?;
         settings = settings.with("session-ttl", ms.to_string());
     }
-    let tls = configuration.entry("high-availability.consul.tls.enabled");
-    let Some(entry) = tls.filter(|entry| parse_boolean(&entry.value).unwrap_or(false)) else { return Ok(settings) };
-    if let Some(address) = settings.get("address") {
-        // Each says it itself.
-        let plain = |address: &str| !address.trim().starts_with("https://") && !address.trim().starts_with("unix://");
-        return match address.split(',').any(plain) {
-            true => Err(entry.invalid("write https:// in each of high-availability.consul.address instead")),
-            false => Ok(settings),
-        };
-    }
-    let (host, port) = (settings.get("host").unwrap_or("127.0.0.1"), settings.get("port").unwrap_or("8500"));
-    let address = format!("https://{host}:{port}");
-    let kept = settings.names().filter(|name| !["host", "port"].contains(name));
-    let kept: Vec<(String, String)> =
-        kept.map(|name| (name.to_owned(), settings.get(name).unwrap_or_default().to_owned())).collect();
-    Ok(kept.into_iter().collect::<BackendSettings>().with("address", address))
+    Ok(settings)
 }
 
 /// The directory is that of the storage, if nothing else was said: its journal has a folder of its own there.

@@ -102,7 +102,7 @@ fn one_of(words: &[&str], value: &str) -> Result<(), Error> {
         return Ok(());
     }
     let hint = DidYouMean(nearest(value, words.iter().copied()));
-    let why = format!("there is {}{hint}", words.join(", "));
+    let why = format!("one of {} is wanted{hint}", words.join(", "));
     Err(Error::new(ErrorKind::Invalid, "value").at(shown(value)).because(why))
 }
 
@@ -129,15 +129,17 @@ fn check_unknown(key: &str, entry: &Entry) -> Result<(), Error> {
         tracing::debug!(key, origin = %entry.origin, "this key is for a backend that this library does not have");
         return Ok(());
     }
+    let strict = options::STRICT.iter().any(|prefix| key.starts_with(prefix) || prefix.trim_end_matches('.') == key);
+    let storage = is_below_a_storage_key(key);
+    // A file may have many of them: nothing is compared for those of others.
+    if in_a_file && !strict && !storage {
+        return Ok(());
+    }
     let own = ConfigOption::all().flat_map(ConfigOption::keys);
     let near = nearest(key, own.chain(storage_keys()).chain(options::FOREIGN));
-    let strict = options::STRICT.iter().any(|prefix| key.starts_with(prefix) || prefix.trim_end_matches('.') == key);
     // `s3.…` is a prefix of others too; what is close to a name of ours is meant to be it.
-    let storage = is_below_a_storage_key(key);
-    if in_a_file && !strict && !(storage && near.is_some()) {
-        if storage {
-            tracing::warn!(key, origin = %entry.origin, "this key has no effect: the state storage here has no such option");
-        }
+    if in_a_file && !strict && near.is_none() {
+        tracing::warn!(key, origin = %entry.origin, "this key has no effect: the state storage here has no such option");
         return Ok(());
     }
     // `cluster-id` alone is meant for the key that ends so.

@@ -96,6 +96,26 @@ parallelism.default: 2
 }
 
 #[test]
+fn options_of_the_storage_are_read_and_a_slip_in_one_is_told() {
+    let text = "high-availability.type: none\ns3.endpoint: http://127.0.0.1:9000\ns3.secret.key: hidden\ns3.access-key: a\n\
+                s3:\n  entropy.key: _x_\n  path.style.access: true\n";
+    let settings = read(text).unwrap().settings().unwrap();
+    let storage = settings.storage.unwrap();
+    assert_eq!(storage.options.get("s3.secret-key"), Some("hidden"), "by another name");
+    assert_eq!(storage.options.names().count(), 4);
+    assert!(!format!("{storage:?}").contains("hidden"));
+    for (text, word) in [
+        ("s3.endpont: x\n", "`s3.endpoint`"),
+        ("s3.path.style.access: maybe\n", "config.yaml:1"),
+        ("high-availability.storage.part-size: 1 mb\n", "5 mb"),
+        ("s3.secret-key: hidden\ns3.secret.key: secret\n", "another value"),
+    ] {
+        let error = read(text).and_then(|read| read.settings()).unwrap_err();
+        assert!(error.to_string().contains(word) && !error.to_string().contains("hidden"), "{error}");
+    }
+}
+
+#[test]
 fn a_key_without_a_value_is_absent_and_a_list_is_its_items() {
     let text = "\
 high-availability.type: ~

@@ -6,7 +6,7 @@ use ha::inspect::{CheckpointView, Problem};
 use ha::state::StateHandle;
 use serde::Serialize;
 
-use super::{code, problems_table};
+use super::{code, counted, problems_table};
 use crate::failure::Failure;
 use crate::open::Cluster;
 use crate::output;
@@ -73,7 +73,7 @@ pub(super) async fn run(cluster: &Cluster, job: &JobId, json: bool) -> Result<Ex
     });
     let mut text = output::table(["ID", "KIND", "TAKEN", "STATE", "RETENTION", "WHERE"], rows);
     let next = view.next_checkpoint_id.map_or_else(|| "not counted".to_owned(), |next| next.to_string());
-    text.push_str(&format!("\n\n{} checkpoints of {job}; next id: {next}", checkpoints.len()));
+    text.push_str(&format!("\n\n{} of {job}; next id: {next}", counted(checkpoints.len(), "checkpoint")));
     if let Some(problems) = problems_table(&contents.problems) {
         text.push_str(&format!("\n{problems}"));
     }

@@ -9,7 +9,7 @@ use ha::inspect::{Contents, JobView};
 use ha::{ComponentId, HaServices, HighAvailabilityServices, JobId};
 use serde::Serialize;
 
-use super::cluster_name;
+use super::{cluster_name, counted};
 use crate::failure::{FINE, Failure};
 use crate::open::Cluster;
 use crate::output;
@@ -58,8 +58,8 @@ async fn refuse_beside_a_leader(cluster: &Cluster) -> Result<(), Failure> {
     };
     let label = latch.holder.as_ref().map(|holder| format!(" ({})", holder.label)).unwrap_or_default();
     Err(Failure::not_done(format!(
-        "epoch {epoch}{label} leads this cluster, and only a leader may remove: stop its processes and call again, or \
-         let it clean up itself; nothing was removed"
+        "epoch {epoch}{label} leads this cluster, and only a leader may remove: let it clean up itself, or stop its \
+         processes (if they are dead, `hactl step-down --force` ends the term) and call again; nothing was removed"
     )))
 }
 
@@ -98,7 +98,7 @@ pub(super) async fn run(cluster: &Cluster, job: Option<&JobId>, yes: bool, json:
         let (cluster, entries) = (cluster_name(cluster), contents.entries);
         output::json(&Cleaned { cluster, jobs, entries, result_is_clean })?;
     } else {
-        let what = job.map_or_else(|| format!("{} jobs", jobs.len()), |job| format!("the job {job}"));
+        let what = job.map_or_else(|| counted(jobs.len(), "job"), |job| format!("the job {job}"));
         output::print(&format!("{what}: removed; results stay"))?;
     }
     Ok(ExitCode::from(FINE))
@@ -125,7 +125,8 @@ fn confirm(cluster: &Cluster, job: Option<&JobId>, contents: &Contents) -> Resul
     }
     let sum = |of: fn(&JobView) -> u64| contents.jobs.values().map(of).fold(0_u64, u64::saturating_add);
     let checkpoints = sum(|view| view.checkpoints.len() as u64);
-    let what = job.map_or_else(|| format!("all {} jobs", contents.jobs.len()), |job| format!("the job {job}"));
+    let what =
+        job.map_or_else(|| format!("all {}", counted(contents.jobs.len(), "job")), |job| format!("the job {job}"));
     let question = format!(
         "Remove {what} of {}: {} entries, {checkpoints} checkpoints, {} of states? [y/N] ",
         cluster_name(cluster),

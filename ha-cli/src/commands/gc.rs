@@ -6,6 +6,7 @@ use ha::cleanup::{Orphan, OrphanCollector, OrphanOptions, OrphanSweep, Swept};
 use serde::Serialize;
 
 use super::cleanup::lead;
+use super::counted;
 use crate::failure::{FINE, Failure, say};
 use crate::open::Cluster;
 use crate::output;
@@ -74,7 +75,7 @@ pub(super) async fn run(
 fn shown(orphans: &[Orphan], deleted: bool) -> String {
     let sum = orphans.iter().fold(0_u64, |sum, orphan| sum.saturating_add(orphan.bytes));
     let what = if deleted { "deleted" } else { "that would be deleted" };
-    let line = format!("{} orphans {what}, {}", orphans.len(), bytes(sum));
+    let line = format!("{} {what}, {}", counted(orphans.len(), "orphan"), bytes(sum));
     if orphans.is_empty() {
         return line;
     }

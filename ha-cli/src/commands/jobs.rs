@@ -4,7 +4,7 @@ use ha::JobId;
 use ha::inspect::{Contents, JobView, Problem, ResultView};
 use serde::Serialize;
 
-use super::{cluster_name, code, nothing_here, problems_table};
+use super::{cluster_name, code, counted, nothing_here, problems_table};
 use crate::failure::{Failure, say};
 use crate::open::Cluster;
 use crate::output;
@@ -99,7 +99,7 @@ fn shown(cluster: &Cluster, contents: &Contents, jobs: &[Job<'_>]) -> String {
     let heads =
         ["JOB", "PLAN", "CHECKPOINTS", "SAVEPOINTS", "LATEST", "NEXT ID", "BLOBS", "STATE", "RESULT", "PROBLEMS"];
     let mut text = output::table(heads, rows);
-    text.push_str(&format!("\n\n{} jobs", jobs.len()));
+    text.push_str(&format!("\n\n{}", counted(jobs.len(), "job")));
     if let Some(problems) = problems_table(&contents.problems) {
         text.push_str(&format!("\n{problems}"));
     }

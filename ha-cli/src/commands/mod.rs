@@ -102,13 +102,18 @@ fn code(problems: bool) -> ExitCode {
     ExitCode::from(if problems { PROBLEMS } else { FINE })
 }
 
+/// `1 job`, `2 jobs`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The problems as a table below a line of their number; nothing if there are none.
 fn problems_table(problems: &[Problem]) -> Option<String> {
     if problems.is_empty() {
         return None;
     }
     let rows = problems.iter().map(|one| [one.kind.text().to_owned(), one.key.clone(), one.detail.clone()]);
-    Some(format!("\n{} problems:\n{}", problems.len(), output::table(["KIND", "KEY", "WHY"], rows)))
+    Some(format!("\n{}:\n{}", counted(problems.len(), "problem"), output::table(["KIND", "KEY", "WHY"], rows)))
 }
 
 /// The name of the cluster, as it is shown.

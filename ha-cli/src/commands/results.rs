@@ -4,7 +4,7 @@ use ha::inspect::{Problem, ResultView};
 use ha::{JobId, JobStatus};
 use serde::Serialize;
 
-use super::{cluster_name, code, problems_table};
+use super::{cluster_name, code, counted, problems_table};
 use crate::failure::Failure;
 use crate::open::Cluster;
 use crate::output;
@@ -54,7 +54,7 @@ pub(super) async fn run(cluster: &Cluster, json: bool) -> Result<ExitCode, Failu
         [one.job.to_string(), one.status.to_string(), one.state.to_owned(), rough(one.network_run_time_ms), error]
     });
     let mut text = output::table(["JOB", "STATUS", "STATE", "RAN", "ERROR"], rows);
-    text.push_str(&format!("\n\n{} results", results.len()));
+    text.push_str(&format!("\n\n{}", counted(results.len(), "result")));
     let problems: Vec<Problem> = problems.into_iter().cloned().collect();
     if let Some(problems) = problems_table(&problems) {
         text.push_str(&format!("\n{problems}"));

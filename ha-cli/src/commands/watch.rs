@@ -59,8 +59,9 @@ fn tell(cluster: &Cluster, before: Option<&Leaders>, now: &Leaders, json: bool) 
     let at = utc(cluster.seam.unix_ms());
     for latch in &now.latches {
         let old = before.latches.iter().find(|old| old.latch == latch.latch);
-        if old != Some(latch) {
-            output::print(&output::plain(&format!("{at}  {}  {}", name(latch), change(old, latch))))?;
+        let (was, is) = (old.map(shown_in_short), shown_in_short(latch));
+        if was.as_deref() != Some(&*is) {
+            output::print(&output::plain(&format!("{at}  {}  {is}", name(latch))))?;
         }
     }
     for gone in before.latches.iter().filter(|old| now.latches.iter().all(|latch| latch.latch != old.latch)) {
@@ -69,15 +70,14 @@ fn tell(cluster: &Cluster, before: Option<&Leaders>, now: &Leaders, json: bool) 
     Ok(())
 }
 
-/// What has changed, in the order in which it matters.
-fn change(old: Option<&LatchView>, now: &LatchView) -> String {
-    let asked = |latch: &LatchView| latch.step_down.as_ref().is_some_and(|one| one.is_current);
+/// How a latch is, on one line; where that is the same, nothing changed that matters.
+fn shown_in_short(now: &LatchView) -> String {
     let Some(epoch) = now.epoch else { return "vacant".to_owned() };
     let leader = now.holder.as_ref().map(|holder| holder.label.as_str()).unwrap_or_default();
     let current = now.components.iter().filter(|component| component.is_current);
     let addresses: Vec<String> = current.map(|one| format!("{} at {}", one.component, one.address)).collect();
     let mut text = format!("epoch {epoch}  {leader}  {}", addresses.join(", "));
-    if asked(now) && !old.is_some_and(asked) {
+    if now.step_down.as_ref().is_some_and(|one| one.is_current) {
         text.push_str("  asked to step down");
     }
     text

@@ -54,9 +54,12 @@ async fn shows_a_cluster(on: On) -> Result<(), ha_testkit::Missing> {
     let ids: Vec<_> = checkpoints["checkpoints"].as_array().unwrap().iter().map(|one| one["id"].as_u64()).collect();
     assert_eq!(ids, [Some(1), Some(2), Some(3)]);
     let results = world.hactl(&["results", "--json"]).ended(0).json();
-    assert_eq!(results["results"], json!([
-        { "job": "job-2", "status": "FINISHED", "state": "dirty", "network_run_time_ms": 1234, "error": null }
-    ]));
+    assert_eq!(
+        results["results"],
+        json!([
+            { "job": "job-2", "status": "FINISHED", "state": "dirty", "network_run_time_ms": 1234, "error": null }
+        ])
+    );
     world.hactl(&["checkpoints", "no-such-job"]).ended(5).said("nothing is stored of the job no-such-job");
     let verified = world.hactl(&["verify", "--json"]).ended(0).json();
     assert_eq!((&verified["pointers"], &verified["intact"]), (&json!(8), &json!(8)), "{verified}");

@@ -64,7 +64,8 @@ fn a_foreign_server_is_told_on_one_line() {
                 let mut request = [0; 4096];
                 let _ = stream.read(&mut request).await;
                 let page = "<html>It works!</html>";
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}", page.len());
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}", page.len());
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         };
@@ -117,7 +118,9 @@ fn a_command_line_or_a_configuration_that_is_not_right_is_told_and_nothing_done(
         run_with(&["--url", "consul://127.0.0.1:1/flink?sesion-ttl=10s", "status"]).ended(2).said("sesion-ttl");
         let secret = run_with(&["--url", "consul://me:s3cret@127.0.0.1:1/flink", "status"]).ended(2);
         assert!(!secret.err.contains("s3cret"), "{secret:?}");
-        for wrong in [&["statsu"][..], &["gc"], &["gc", "--older-than", "5"], &["checkpoints"], &["--no-such", "status"]] {
+        for wrong in
+            [&["statsu"][..], &["gc"], &["gc", "--older-than", "5"], &["checkpoints"], &["--no-such", "status"]]
+        {
             let ran = run_with(wrong).ended(2);
             assert!(ran.out.is_empty() && ran.err.starts_with("error: "), "{ran:?}");
         }

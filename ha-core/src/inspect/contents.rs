@@ -223,7 +223,11 @@ pub(super) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
-        text.push_str(&format!(" ({error})"));
+        let cause = error.to_string();
+        // Many causes say again what is said already.
+        if !text.contains(&cause) {
+            text.push_str(&format!(" ({cause})"));
+        }
         source = error.source();
     }
     text

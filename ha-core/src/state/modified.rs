@@ -16,7 +16,8 @@ impl StateStorage {
     /// Nothing is lost by dropping the future.
     pub async fn modified_unix_ms(&self, handle: &StateHandle) -> Result<u64, Error> {
         let path = self.path_of(handle)?;
-        let meta = self.store.head(&path).await.map_err(|error| self.failed("look for state", &path, error))?;
+        let look = async { self.store.head(&path).await.map_err(|error| self.failed("look for state", &path, error)) };
+        let meta = self.bounded("look for state", &path, look).await?;
         Ok(u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0))
     }
 }

@@ -206,7 +206,8 @@ async fn an_upload_that_is_given_up_in_the_middle_is_withdrawn() {
     let folder = folder();
     {
         let mut writing = std::pin::pin!(storage.write_chunks(&folder, endless));
-        let sent = until("parts have arrived", &|| parts() > 2);
+        let arrived = || parts() > 2;
+        let sent = until("parts have arrived", &arrived);
         tokio::select! {
             biased;
             written = &mut writing => panic!("it never ends: {written:?}"),

@@ -1,5 +1,6 @@
 //! State storage on a real server that speaks S3, which is killed, stopped and misused.
 #![allow(clippy::unwrap_used, reason = "a test: panicking is how it fails")]
+#![allow(clippy::disallowed_methods, reason = "a test waits for the tasks that it spawns, or ends with them")]
 
 use std::path::Path;
 use std::sync::Arc;

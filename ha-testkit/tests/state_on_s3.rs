@@ -1,5 +1,6 @@
 //! State storage on a real server that speaks S3, which is killed, stopped and misused.
 #![allow(clippy::unwrap_used, reason = "a test: panicking is how it fails")]
+#![allow(clippy::disallowed_methods, reason = "a test waits for the tasks that it spawns, or ends with them")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -206,7 +207,8 @@ async fn an_upload_that_is_given_up_in_the_middle_is_withdrawn() {
     let folder = folder();
     {
         let mut writing = std::pin::pin!(storage.write_chunks(&folder, endless));
-        let sent = until("parts have arrived", &|| parts() > 2);
+        let arrived = || parts() > 2;
+        let sent = until("parts have arrived", &arrived);
         tokio::select! {
             biased;
             written = &mut writing => panic!("it never ends: {written:?}"),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use ha_core::ErrorKind;
 use ha_core::backend::Name;
 use ha_core::seam::{BoxFuture, Clock, Moment, Rng, Seam, Tasks};
@@ -178,6 +178,37 @@ async fn a_large_state_goes_in_parts_and_comes_back_as_it_was() {
         let handle = store.storage.write_chunks(&folder(), chunks_of(state.clone())).await.unwrap();
         assert_eq!(store.storage.read(&handle).await.unwrap(), state);
     }
+}
+
+#[tokio::test]
+async fn parts_go_on_while_nobody_looks() {
+    let seam = Seam::system();
+    let store = Store::new(&seam);
+    let calls = async |call, most: usize| {
+        let arrived = async {
+            while store.plan.calls(call) < most {
+                seam.sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(seam.timeout(PATIENCE, arrived).await.is_some(), "{call:?}: {}", store.plan.calls(call));
+    };
+    // Written: all but the last part are there while the next piece is awaited.
+    let given = futures_util::stream::iter([Ok(large())]).chain(futures_util::stream::pending()).boxed();
+    let folder = folder();
+    let mut writing = std::pin::pin!(store.storage.write_chunks(&folder, given));
+    assert!(writing.as_mut().now_or_never().is_none());
+    // It is not looked at again.
+    calls(StateCall::Part, 2).await;
+    // Read: once somebody has looked, the parts that are ahead come, however slow their taker is.
+    let handle = store.write(large()).await.unwrap();
+    let before = store.plan.calls(StateCall::Get);
+    let mut chunks = store.storage.read_chunks(&handle).await.unwrap();
+    let first = chunks.next().await.unwrap().unwrap();
+    calls(StateCall::Get, before + 3).await;
+    // Longer than a request may take.
+    seam.sleep(Duration::from_secs(2)).await;
+    let rest: Vec<Bytes> = chunks.try_collect().await.unwrap();
+    assert!([&first[..], &rest.concat()].concat() == large());
 }
 
 #[tokio::test]

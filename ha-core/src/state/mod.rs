@@ -24,6 +24,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
@@ -177,6 +178,23 @@ impl StateStorage {
                 .because(format!("the store gave no answer within {at_most:?}: is it overloaded, or cut off?")))
         })
     }
+}
+
+/// Does it as a task, which goes on while nobody looks: a request that is not polled is one that the store gives up.
+/// Dropping what is answered ends it; `None`: the runtime has ended.
+fn driven<T: Send + 'static>(
+    seam: &Seam,
+    work: impl Future<Output = T> + Send + 'static,
+) -> BoxFuture<'static, Option<T>> {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let task = seam.spawn(async move {
+        // Whoever wanted it may have gone meanwhile.
+        let _ = answer.send(work.await);
+    });
+    Box::pin(async move {
+        let _task = task;
+        answered.await.ok()
+    })
 }
 
 impl fmt::Debug for StateStorage {

@@ -9,12 +9,12 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
 use super::options::Limits;
-use super::{Chunks, StateHandle, StateStorage};
+use super::{Chunks, StateHandle, StateStorage, driven};
 use crate::{Error, ErrorKind};
 
 impl StateStorage {
     /// The parts of a state in order, some of them ahead. Whoever is slow to take them holds up nothing: each is a
-    /// request of its own, and no request waits for a taker.
+    /// request of its own and a task of its own, and waits for no taker.
     pub(super) async fn parts(
         &self,
         limits: Limits,
@@ -28,7 +28,16 @@ impl StateStorage {
         let starts = stream::iter((1..handle.length.div_ceil(step)).map(move |number| number * step));
         let rest = starts.map(move |start| {
             let (storage, handle, path) = (storage.clone(), Arc::clone(&handle), Arc::clone(&path));
-            async move { storage.part(&handle, &path, start..handle.length.min(start + step)).await }
+            let seam = storage.seam.clone();
+            let fetched = driven(&seam, async move {
+                let range = start..handle.length.min(start + step);
+                storage.part(&handle, &path, range).await
+            });
+            async move {
+                fetched.await.unwrap_or_else(|| {
+                    Err(Error::new(ErrorKind::Storage, "read state").because("the runtime has ended meanwhile"))
+                })
+            }
         });
         Ok(stream::iter([Ok(first)]).chain(rest.buffered(limits.parallelism)).boxed())
     }

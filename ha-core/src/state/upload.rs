@@ -8,7 +8,7 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutPayload, UploadPart};
 use sha2::{Digest, Sha256};
 
 use super::options::Limits;
-use super::{Chunks, Origin, StateHandle, StateStorage, handle};
+use super::{Chunks, Origin, StateHandle, StateStorage, driven, handle};
 use crate::backend::Name;
 use crate::seam::Seam;
 use crate::{Error, ErrorKind};
@@ -82,6 +82,10 @@ impl Drop for Upload {
         };
         seam.spawn(withdrawal).detach();
     }
+}
+
+fn runtime_ended() -> object_store::Error {
+    object_store::Error::Generic { store: "state storage", source: "the runtime has ended meanwhile".into() }
 }
 
 impl StateStorage {
@@ -176,7 +180,15 @@ impl StateStorage {
                 .because(format!("more than {PARTS_MAX} parts; raise `{}`", super::keys::PART_SIZE)));
         }
         if let Some(inner) = &mut upload.inner {
-            upload.on_their_way.push(inner.put_part(part));
+            let sent = inner.put_part(part);
+            upload.on_their_way.push(match &upload.network {
+                // While the next piece is waited for, which may take long, this one must go on.
+                Some((seam, _)) => {
+                    let driven = driven(seam, sent);
+                    Box::pin(async move { driven.await.unwrap_or_else(|| Err(runtime_ended())) })
+                }
+                None => sent,
+            });
         }
         // On this machine one after the other: several on their way would be held in memory together for nothing.
         let most = limits.map_or(1, |limits| limits.parallelism);

@@ -50,7 +50,18 @@ impl Runner {
         let watching = Watching::new(elector.parts.sessions.detector().cloned(), elector.latch.clone());
         let standing = Mutex::new(Standing::ABSENT);
         let span = tracing::info_span!("election", latch = %elector.latch, epoch = tracing::field::Empty);
-        Self { elector, machine, session: None, watching, standing, follower, yields_until: None, wish, carried_out, span }
+        Self {
+            elector,
+            machine,
+            session: None,
+            watching,
+            standing,
+            follower,
+            yields_until: None,
+            wish,
+            carried_out,
+            span,
+        }
     }
 
     /// Runs, and begins anew after a panic below: contenders that registered once must not be left

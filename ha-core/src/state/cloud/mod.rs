@@ -31,7 +31,7 @@ struct Plan<'a> {
     options: &'a StorageOptions,
     #[cfg_attr(
         not(any(feature = "s3", feature = "azure")),
-        expect(dead_code, reason = "what tells Google's own provider of credentials is an option, too")
+        expect(dead_code, reason = "Google's needs no more of them")
     )]
     variable: &'a dyn Fn(&str) -> Option<String>,
     connector: Connector,

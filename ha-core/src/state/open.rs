@@ -52,7 +52,7 @@ impl StateStorage {
     ///
     /// A URL may carry options that are no secrets, without the name of the storage:
     /// `s3://bucket/prefix?endpoint=http://127.0.0.1:9000&region=eu-west-1`. What the environment says
-    /// ([`StorageKey::variables`](super::StorageKey::variables)) goes before the URL, what `options` say before
+    /// (the `variables` of each [`StorageKey`](super::StorageKey)) goes before the URL, what `options` say before
     /// both; credentials are taken from one of them as a whole. Handles hold neither options nor credentials.
     ///
     /// # Errors

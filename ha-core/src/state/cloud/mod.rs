@@ -29,6 +29,10 @@ const RETRIES_MAX: usize = 1_000;
 struct Plan<'a> {
     place: &'a CloudUrl,
     options: &'a StorageOptions,
+    #[cfg_attr(
+        not(any(feature = "s3", feature = "azure")),
+        expect(dead_code, reason = "Google's needs no more of them")
+    )]
     variable: &'a dyn Fn(&str) -> Option<String>,
     connector: Connector,
 }

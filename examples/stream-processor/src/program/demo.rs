@@ -103,7 +103,7 @@ async fn run_in(
         configured: arguments.configured.clone(),
         launch,
     };
-    let outcome = demo.run(&mut timeline).await;
+    let outcome = Box::pin(demo.run(&mut timeline)).await;
     timeline.end();
     let outcome = outcome.map_err(Failure::Stuck)?;
     let verdict = verify::compare(&job.here.output, &expected)?;

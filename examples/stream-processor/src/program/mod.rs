@@ -126,7 +126,8 @@ fn tell(failure: &Failure) -> u8 {
 async fn run(arguments: &Arguments, backends: &Backends, out: &mut Out<'_>) -> Result<bool, Failure> {
     let mut signals = Signals::new().map_err(|e| Failure::Io("cannot listen for signals".into(), e))?;
     match &arguments.command {
-        None => demo::run(&arguments.demo, backends, &mut signals, out).await,
+        // A cluster in one value: the stack of a small thread need not hold it.
+        None => Box::pin(demo::run(&arguments.demo, backends, &mut signals, out)).await,
         Some(Command::JobManager(arguments)) => job_manager::run(arguments, backends, &mut signals, out).await,
         Some(Command::Worker(arguments)) => worker::run(arguments, backends, &mut signals, out).await,
         Some(Command::Submit(arguments)) => client::submit(arguments, backends, &mut signals, out).await,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::seam::Seam;
 use crate::state::{StateHandle, StateStorage};
+use crate::telemetry::record as measured;
 use crate::{Error, ErrorKind};
 
 /// How many states may wait for their deletion before whoever makes more has to wait.
@@ -109,7 +110,7 @@ impl Discards {
 async fn discard(seam: &Seam, storage: &StateStorage, doomed: &Doomed) {
     let mut pause = PAUSE;
     for attempt in 1..=TRIES {
-        let error = match seam.timeout(TRY_AT_MOST, discard_once(storage, doomed)).await {
+        let error = match seam.timeout(TRY_AT_MOST, discard_once(seam, storage, doomed)).await {
             Some(Ok(())) => return,
             Some(Err(error)) => error,
             None => Error::new(ErrorKind::Storage, "discard state")
@@ -118,6 +119,7 @@ async fn discard(seam: &Seam, storage: &StateStorage, doomed: &Doomed) {
         };
         if attempt == TRIES {
             tracing::warn!(state = %doomed.handle.shown(), %error, "state that nothing points to could not be deleted; it is an orphan now");
+            measured::discard_given_up();
             return;
         }
         seam.sleep(seam.jittered(pause)).await;
@@ -125,7 +127,7 @@ async fn discard(seam: &Seam, storage: &StateStorage, doomed: &Doomed) {
     }
 }
 
-async fn discard_once(storage: &StateStorage, doomed: &Doomed) -> Result<(), Error> {
+async fn discard_once(seam: &Seam, storage: &StateStorage, doomed: &Doomed) -> Result<(), Error> {
     if let Some(before) = &doomed.before {
         // Foreign code: its panic must not take the other deletions of the batch with it.
         let ran = AssertUnwindSafe(before.run()).catch_unwind().await;
@@ -135,5 +137,5 @@ async fn discard_once(storage: &StateStorage, doomed: &Doomed) -> Result<(), Err
                 .because("the application's discarder panicked; correct it"))
         })?;
     }
-    storage.discard(&doomed.handle).await
+    measured::state_call(seam, "discard", storage.discard(&doomed.handle), |()| 0).await
 }

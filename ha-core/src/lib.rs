@@ -11,6 +11,7 @@ mod evidence;
 mod excerpt;
 pub mod formats;
 mod health;
+pub mod inspect;
 pub mod job_result;
 mod job_status;
 #[cfg(feature = "journal")]
@@ -28,6 +29,7 @@ mod shutdown;
 pub mod space;
 pub mod state;
 mod stores;
+pub mod telemetry;
 pub mod wrap;
 pub mod writer;
 

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::backend::{Key, Name, Prefix};
 
 /// Names that stand beside components below a latch, and so cannot be components themselves.
-const TAKEN: [&str; 4] = ["latch", "epoch", "barrier", "presence"];
+const TAKEN: [&str; 5] = ["latch", "epoch", "barrier", "presence", "step_down"];
 
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident) => {
@@ -73,7 +73,7 @@ impl ComponentId {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): it is no [`Name`], or one of `latch`, `epoch`, `barrier`,
-    /// `presence`.
+    /// `presence`, `step_down`.
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
         let name = Name::new(name)?;
         if TAKEN.contains(&name.as_str()) {
@@ -190,6 +190,16 @@ pub(crate) mod layout {
         latch.home().fixed_key("presence")
     }
 
+    /// Where an operator asks the leader of one term to step down.
+    pub(crate) fn step_down(latch: &Latch) -> Key {
+        latch.home().fixed_key("step_down")
+    }
+
+    /// The latch of that name below the cluster's place; without a name, the process's one latch.
+    pub(crate) fn latch(name: Option<&Name>) -> Latch {
+        Latch::below(&name.map_or_else(leader, extra_latch))
+    }
+
     pub(crate) fn connection_info(latch: &Latch, component: &ComponentId) -> Key {
         latch.home().below(component.name()).fixed_key("connection_info")
     }
@@ -244,6 +254,11 @@ pub(crate) mod layout {
     pub(crate) const PLAN_STATES: &str = "submittedJobGraph";
     pub(crate) const CHECKPOINT_STATES: &str = "completedCheckpoint";
     pub(crate) const BLOB_STATES: &str = "blob";
+
+    /// Each folder of states, and where what points to them stands.
+    pub(crate) fn state_folders() -> [(&'static str, Prefix); 3] {
+        [(PLAN_STATES, execution_plans()), (CHECKPOINT_STATES, jobs()), (BLOB_STATES, all_blobs())]
+    }
 
     /// The folder of one job's states.
     pub(crate) fn states(folder: &'static str, job: &JobId) -> [Name; 2] {

@@ -17,6 +17,7 @@ pub use factory::{HighAvailabilityServicesFactory, ServicesSetup};
 pub use ha_services::HaServices;
 pub use high_availability_services::{DEFAULT_LEADER_ID, HighAvailabilityServices};
 pub use lifecycle::Closing;
+pub(crate) use lifecycle::storage_of;
 pub use options::ServicesOptions;
 pub use registry::FactoryRegistry;
 pub use settings::BackendSettings;

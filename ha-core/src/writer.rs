@@ -13,6 +13,7 @@ use crate::record::{self, Body};
 use crate::resolve::Committer;
 use crate::seam::Seam;
 use crate::state::{Origin, Tag};
+use crate::telemetry::record as measured;
 use crate::{Error, ErrorKind};
 
 /// How often a commit is sent again because the cluster's format was raised in between: an operator does
@@ -266,8 +267,15 @@ impl Writer {
 
 fn concluded(outcome: Outcome, subject: Option<Key>, grant: Option<&Grant>) -> Result<Committed, Error> {
     match outcome {
-        Outcome::Applied { revisions } => Ok(Committed::Applied(revisions)),
-        Outcome::Conflict { key, found } => Ok(Committed::Conflict { key, found }),
+        Outcome::Applied { revisions } => {
+            let key = subject.as_ref().map(tracing::field::display);
+            tracing::debug!(key, epoch = grant.map(Grant::epoch), "commit applied");
+            Ok(Committed::Applied(revisions))
+        }
+        Outcome::Conflict { key, found } => {
+            tracing::debug!(%key, epoch = grant.map(Grant::epoch), "commit in conflict");
+            Ok(Committed::Conflict { key, found })
+        }
         Outcome::Fenced => {
             let mut error = Error::new(ErrorKind::Fenced, "commit");
             if let Some(subject) = subject {
@@ -276,6 +284,7 @@ fn concluded(outcome: Outcome, subject: Option<Key>, grant: Option<&Grant>) -> R
             if let Some(grant) = grant {
                 let (epoch, session_id) = (grant.epoch(), grant.session_id());
                 tracing::warn!(latch = %grant.latch(), epoch, %session_id, "write fenced");
+                measured::write_fenced(grant.latch());
                 // The store knows better than our clock: everybody who holds the grant learns it.
                 grant.end(LossReason::Fenced);
                 error = error.because(format!("epoch {} is over; nothing was written", grant.epoch()));

@@ -5,28 +5,33 @@ use std::fs;
 use crate::process;
 use crate::steps::{Context, Verdict};
 
-/// The generator's package and binary, and the document that it prints.
-const PACKAGE: &str = "ha-testkit";
-const BINARY: &str = "conformance-doc";
-const DOCUMENT: &str = "docs/conformance.md";
+/// A document, and what prints it.
+struct Generated {
+    document: &'static str,
+    package: &'static str,
+    /// The flag of cargo that names the program.
+    program: &'static str,
+}
 
-/// Fails if the document differs from what the code would print now.
+const GENERATED: [Generated; 2] = [
+    Generated { document: "docs/conformance.md", package: "ha-testkit", program: "--bin conformance-doc" },
+    Generated { document: "docs/configuration.md", package: "ha", program: "--example configuration-doc" },
+];
+
+/// Fails if a document differs from what the code would print now.
 ///
 /// # Errors
 /// The first difference, or why there is nothing to compare.
 pub(crate) fn check(context: &mut Context) -> Result<Verdict, String> {
-    if !has_generator(context) {
-        return Ok(Verdict::Skipped(format!(
-            "the workspace has no binary `{BINARY}` in `{PACKAGE}` that prints {DOCUMENT}"
-        )));
+    for generated in &GENERATED {
+        let (document, now) = (generated.document, generated.print(context)?);
+        let stored = fs::read_to_string(context.root.join(document));
+        let stored = stored.map_err(|error| format!("{document} could not be read ({error}); {REPAIR}"))?;
+        if let Some(what) = difference(&stored, &now) {
+            return Err(format!("{document} is not current: {what}; {REPAIR}"));
+        }
     }
-    let generated = generate(context)?;
-    let stored = fs::read_to_string(context.root.join(DOCUMENT));
-    let stored = stored.map_err(|error| format!("{DOCUMENT} could not be read ({error}); {REPAIR}"))?;
-    match difference(&stored, &generated) {
-        None => Ok(Verdict::Passed),
-        Some(what) => Err(format!("{DOCUMENT} is not current: {what}; {REPAIR}")),
-    }
+    Ok(Verdict::Passed)
 }
 
 const REPAIR: &str = "run `cargo xtask docs` and commit the result";
@@ -34,28 +39,29 @@ const REPAIR: &str = "run `cargo xtask docs` and commit the result";
 /// Writes what the code prints now.
 ///
 /// # Errors
-/// There is no generator, it failed, or the document could not be written.
+/// There is no generator, it failed, or a document could not be written.
 pub(crate) fn rewrite(context: &Context) -> Result<(), String> {
-    if !has_generator(context) {
-        return Err(format!("the workspace has no binary `{BINARY}` in `{PACKAGE}`, so there is nothing to generate"));
+    for generated in &GENERATED {
+        let (document, now) = (generated.document, generated.print(context)?);
+        fs::write(context.root.join(document), now)
+            .map_err(|error| format!("{document} could not be written: {error}"))?;
+        println!("{document} is current");
     }
-    let generated = generate(context)?;
-    let path = context.root.join(DOCUMENT);
-    fs::write(path, generated).map_err(|error| format!("{DOCUMENT} could not be written: {error}"))?;
-    println!("{DOCUMENT} is current");
     Ok(())
 }
 
-fn has_generator(context: &Context) -> bool {
-    context.member(PACKAGE).is_some_and(|member| member.binaries.contains(BINARY))
-}
-
-fn generate(context: &Context) -> Result<String, String> {
-    let words = format!("run --quiet --package {PACKAGE} --all-features --bin {BINARY}");
-    let text = process::capture(process::cargo(&context.root, &words))?;
-    match text.trim().is_empty() {
-        true => Err(format!("`{BINARY}` printed nothing")),
-        false => Ok(text),
+impl Generated {
+    fn print(&self, context: &Context) -> Result<String, String> {
+        let Self { document, package, program } = self;
+        if context.member(package).is_none() {
+            return Err(format!("the workspace has no crate `{package}`, which prints {document}"));
+        }
+        let words = format!("run --quiet --package {package} --all-features {program}");
+        let text = process::capture(process::cargo(&context.root, &words))?;
+        match text.trim().is_empty() {
+            true => Err(format!("`{program}` printed nothing")),
+            false => Ok(text),
+        }
     }
 }
 

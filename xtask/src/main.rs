@@ -11,6 +11,7 @@ mod cli;
 mod counts;
 mod documents;
 mod example;
+mod features;
 mod metadata;
 mod nearest;
 mod process;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::process;
 
 /// The `ha-*` crates that are not backends; every other `ha-*` crate is one.
-const NOT_BACKENDS: [&str; 2] = ["ha-core", "ha-testkit"];
+const NOT_BACKENDS: [&str; 3] = ["ha-cli", "ha-core", "ha-testkit"];
 const BACKEND_PREFIX: &str = "ha-";
 
 /// A member of the workspace.
@@ -103,10 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_is_an_ha_crate_that_is_neither_the_core_nor_the_kit() {
+    fn a_backend_is_an_ha_crate_that_is_neither_the_core_nor_the_kit_nor_the_tool() {
         let backend = |name: &str| Member { name: name.into(), ..Member::default() }.backend().map(str::to_owned);
         assert_eq!(backend("ha-consul").as_deref(), Some("consul"));
-        for name in ["ha", "ha-core", "ha-testkit", "xtask", "stream-processor"] {
+        for name in ["ha", "ha-cli", "ha-core", "ha-testkit", "xtask", "stream-processor"] {
             assert_eq!(backend(name), None, "{name}");
         }
     }

@@ -6,7 +6,7 @@ use crate::counts::Counts;
 use crate::metadata::{self, Member};
 use crate::process::{self, cargo};
 use crate::tree::{self, Tree};
-use crate::{budget, documents, example, rules, servers};
+use crate::{budget, documents, example, features, rules, servers};
 
 /// One named part of the test run.
 #[derive(Debug)]
@@ -52,12 +52,17 @@ impl Context {
     }
 }
 
-pub(crate) const STEPS: [Step; 11] = [
+pub(crate) const STEPS: [Step; 12] = [
     Step { name: "format", what: "every file is formatted", run: format },
     Step { name: "layers", what: "the layers stay apart; files, links and lints are in order", run: layers },
     Step { name: "budget", what: "one backend compiles few crates and no other backend", run: budget::check },
     Step { name: "deny", what: "licences, sources and banned crates (if cargo-deny is installed)", run: deny },
     Step { name: "clippy", what: "no warning in any target", run: clippy },
+    Step {
+        name: "features",
+        what: "each cargo feature of `ha` alone, none and all compile without a warning",
+        run: features::check,
+    },
     Step { name: "docs", what: "the documentation builds without a warning", run: docs },
     Step {
         name: "servers",

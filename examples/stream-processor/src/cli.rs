@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ha::PresenceOptions;
 
+use crate::configured::Configured;
+
 /// A small stream processor that survives losing its leader.
 ///
 /// Without a command it runs the demo: two job managers compete for leadership, a million generated
@@ -21,6 +23,8 @@ use ha::PresenceOptions;
                   stream-processor --input access.log --json\n  seq 1 2000000 | stream-processor --input - --kill 3\n  \
                   stream-processor --backend consul --kill 5 --json\n  \
                   stream-processor --backend filesystem --kill 5 --json\n  \
+                  stream-processor --backend consul --storage s3://states/demo --kill 2 --json\n  \
+                  stream-processor --config config.yaml\n  \
                   stream-processor job-manager --backend embedded --listen 127.0.0.1:6123\n  \
                   stream-processor submit --job-manager 127.0.0.1:6123 --job clicks --output ./clicks --wait\n\n\
                   Exit status: 0 if the output was verified, 1 if not, 2 for arguments that do not fit."
@@ -46,6 +50,14 @@ pub struct DemoArguments {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub kill: u32,
 
+    /// A configuration file, with the library's own keys: which backend, where, and how. The command line counts over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What the file says beyond the command line.
+    #[arg(skip)]
+    pub configured: Configured,
+
     /// The backend that leaders are elected on.
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub backend: String,
@@ -56,9 +68,20 @@ pub struct DemoArguments {
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub endpoint: String,
 
+    /// Where plans, checkpoints and artefacts are stored: file:///…, or s3://bucket/prefix with the options in the
+    /// URL (`?endpoint=http://127.0.0.1:9000`) and the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. By
+    /// default a temporary directory.
+    #[arg(long, value_name = "URL")]
+    pub storage: Option<String>,
+
     /// How members keep themselves alive and are found dead.
     #[command(flatten)]
     pub liveness: LivenessArguments,
+
+    /// Serve metrics as Prometheus reads them, at http://HOST:PORT/metrics, and say where. Over a backend that
+    /// processes share, each job manager serves its own at a free port of the same host, and says so.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<String>,
 
     /// Where the output is written: a directory that is empty, or does not exist. A temporary one if it
     /// is not given.
@@ -149,6 +172,14 @@ pub enum Command {
 /// Which cluster.
 #[derive(Debug, Clone, Args)]
 pub struct ClusterArguments {
+    /// A configuration file, with the library's own keys: which backend, where, and how. The command line counts over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What the file says beyond the command line.
+    #[arg(skip)]
+    pub configured: Configured,
+
     /// The backend that leaders are elected on: one that all processes of the cluster share.
     #[arg(long, value_name = "NAME", default_value = "embedded")]
     pub backend: String,
@@ -178,6 +209,10 @@ pub struct JobManagerArguments {
     /// neither encryption nor a password: loopback, or a network of the cluster's own.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     pub listen: String,
+
+    /// Serve metrics as Prometheus reads them, at http://HOST:PORT/metrics, and say where. Port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<String>,
 
     /// Tasks that this process runs itself. Default: 2 with the embedded backend, else none.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=64))]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ha::blob::BlobKey;
 use ha::seam::{Moment, Seam};
+use ha::state::StateStorage;
 use ha::{HighAvailabilityServices, JobId, JobStatus, PresenceOptions};
 use tokio::sync::mpsc;
 
@@ -22,6 +23,7 @@ use crate::cluster::client::{Client, Target};
 use crate::cluster::events::{Event, What};
 use crate::cluster::protocol::Submission;
 use crate::cluster::{Failure, Settings};
+use crate::configured::Configured;
 use crate::report::{Failover, Timeline};
 pub use processes::Launch;
 use processes::Processes;
@@ -52,10 +54,14 @@ pub struct Demo<'a> {
     pub kills: u32,
     /// A directory for all that the cluster stores.
     pub scratch: &'a Path,
+    /// Where plans, checkpoints and artefacts are stored; in that directory if it is not given.
+    pub storage: Option<String>,
     /// How long members may say nothing to the store.
     pub silence: Duration,
     /// Whether a crash is acted on at once, over a backend that hears silence alone.
     pub presence: PresenceOptions,
+    /// What a configuration file says.
+    pub configured: Configured,
     /// What members are started as: processes on that backend, or threads on one in memory.
     pub launch: Option<Launch>,
 }
@@ -99,14 +105,20 @@ impl Demo<'_> {
         let seam = Seam::system();
         let (listener, events) = mpsc::channel(EVENTS);
         let job = JobId::new(&self.plan.job).map_err(Failure::Ha)?;
-        let storage = self.scratch.join("state");
+        let own =
+            || url::Url::from_directory_path(self.scratch.join("state")).map_or_else(|()| String::new(), String::from);
+        let below = self.configured.cluster.as_ref().map_or_else(String::new, |cluster| format!("{cluster}/"));
         let settings = Settings {
-            storage: url::Url::from_directory_path(storage).map_or_else(|()| String::new(), |url| url.to_string()),
+            storage: self.storage.clone().unwrap_or_else(own),
             // Others may use the backend too.
-            cluster_id: format!("demo-{}", seam.uuid()),
+            cluster_id: format!("{below}demo-{}", seam.uuid()),
+            configured: self.configured.clone(),
             silence: self.silence,
             presence: self.presence,
         };
+        // What is wrong with it is told by us, and not by members that do not start.
+        let options = self.configured.storage_options();
+        StateStorage::open_with(&settings.storage, &options, seam.clone()).map_err(Failure::Ha)?;
         let (checkpoint_events, workers) = ((self.records / CHECKPOINTS).max(1), self.plan.parallelism);
         let world: Box<dyn World> = match self.launch.clone() {
             None => Box::new(Machine::start(settings, self.scratch, checkpoint_events, workers, listener)?),

@@ -50,6 +50,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod configured;
 pub mod demo;
 mod engine;
 mod error;

@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use stream_processor::cli::Arguments;
 use stream_processor::cluster::backends::Backends;
 use stream_processor::program;
 
 fn main() -> ExitCode {
-    program::main(&Arguments::parse(), &Backends::compiled_in())
+    match Arguments::read(std::env::args_os()) {
+        Ok(arguments) => program::main(&arguments, &Backends::compiled_in()),
+        Err(unfit) => unfit.tell(),
+    }
 }

@@ -55,6 +55,7 @@ impl World {
             cluster_id: "test".to_owned(),
             silence: Duration::from_secs(10),
             presence: ha::PresenceOptions::default(),
+            configured: stream_processor::configured::Configured::default(),
         };
         settings.services(label, Arc::new(self.store.connect()), &self.seam).unwrap()
     }

@@ -97,6 +97,7 @@ impl World {
             cluster_id: "test".to_owned(),
             silence: Duration::from_secs(60),
             presence: ha::PresenceOptions::default(),
+            configured: stream_processor::configured::Configured::default(),
         };
         settings.services(label, backend, &self.seam).unwrap()
     }

@@ -129,6 +129,7 @@ impl Cluster {
             cluster_id: "stream-processor".to_owned(),
             silence: Duration::from_secs(10),
             presence: ha::PresenceOptions::default(),
+            configured: stream_processor::configured::Configured::default(),
         };
         settings.services("test", Arc::new(remote), &self.seam).expect("settings that fit")
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use ha_core::{BackendSettings, Error};
 
 use super::{BasicAuth, ConsulSettings, Token, invalid};
+use crate::address::Address;
 
 /// Every name there is.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 26] = [
     "address",
     "host",
     "port",
@@ -27,6 +28,7 @@ const NAMES: [&str; 25] = [
     "session-ttl",
     "serf-health",
     "lock-delay",
+    "tls.enabled",
     "tls.ca-file",
     "tls.ca-path",
     "tls.cert-file",
@@ -48,6 +50,7 @@ impl ConsulSettings {
     /// | `connect-timeout`, `request-timeout` | those of the same name |
     /// | `blocking-query-wait` | [`blocking_wait`](Self::blocking_wait) |
     /// | `agent-check`, `session-ttl`, `serf-health`, `lock-delay` | those of [`liveness`](Self::liveness) |
+    /// | `tls.enabled` | `true`: TLS to all [`addresses`](Self::addresses), also where they say `http://` |
     /// | `tls.ca-file`, `tls.ca-path`, `tls.cert-file`, `tls.key-file`, `tls.server-name`, `tls.verify` | those of [`tls`](Self::tls) |
     ///
     /// Durations are whole numbers with `ms`, `s`, `min`, `h` or `d` behind them, as in `30 s`; without one, milliseconds.
@@ -72,6 +75,9 @@ impl ConsulSettings {
         let text = |name: &str| named.get(name).map(str::to_owned);
         let path = |name: &str| named.get(name).map(std::path::PathBuf::from);
         self.addresses = addresses(named)?.unwrap_or(self.addresses);
+        if switch(named, "tls.enabled")? == Some(true) {
+            self.addresses = self.addresses.iter().map(|address| Address::with_tls(address)).collect();
+        }
         self.token = match (text("acl-token"), path("acl-token-file")) {
             (Some(_), Some(_)) => return Err(invalid("acl-token", "give it or acl-token-file, not both".into())),
             (Some(secret), None) => Token::Secret(secret),
@@ -231,6 +237,16 @@ mod tests {
         assert_eq!(named(&[("port", "9")]).unwrap().addresses, ["127.0.0.1:9"]);
         assert_eq!(named(&[("host", "[::1]")]).unwrap().addresses, ["[::1]:8500"]);
         assert_eq!(named(&[("acl-token-file", "/t")]).unwrap().token, Token::File("/t".into()));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn the_switch_for_tls_counts_for_every_address_wherever_it_comes_from() {
+        let with_tls = |base: ConsulSettings| base.with_named(&BackendSettings::new().with("tls.enabled", "true"));
+        assert_eq!(with_tls(ConsulSettings::default()).unwrap().addresses, ["https://127.0.0.1:8500"]);
+        assert_eq!(with_tls(ConsulSettings::at("http://b:2")).unwrap().addresses, ["https://b:2"]);
+        let named = named(&[("host", "c"), ("port", "9"), ("tls.enabled", "true")]).unwrap();
+        assert_eq!(named.addresses, ["https://c:9"]);
     }
 
     #[test]

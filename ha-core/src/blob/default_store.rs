@@ -6,6 +6,7 @@ use crate::backend::{Entry, Expect};
 use crate::discard::Discards;
 use crate::names::layout;
 use crate::state::{Chunks, StateHandle, StateStorage};
+use crate::telemetry::record as measured;
 use crate::writer::{Committed, Draft, Writer};
 use crate::{Error, ErrorKind, JobId};
 
@@ -161,7 +162,9 @@ impl BlobStore for DefaultBlobStore {
         let writer = self.writer.pin()?;
         self.discards.room().await;
         let folder = layout::states(layout::BLOB_STATES, job);
-        let state = self.storage.write_chunks_as(&writer.origin(), &folder, content).await?;
+        let origin = writer.origin();
+        let write = self.storage.write_chunks_as(&origin, &folder, content);
+        let state = measured::state_call(writer.seam(), "write", write, |state| state.length).await?;
         let key = BlobKey::of_state(&state).expect("a handle just made holds a checksum");
         let linked = self.link(&writer, job, &key, &state).await;
         let unused = match &linked {
@@ -182,7 +185,8 @@ impl BlobStore for DefaultBlobStore {
                     .at(key)
                     .because(format!("{job} has no such blob")));
             };
-            match self.storage.read_chunks(&found.state).await {
+            let (read, length) = (self.storage.read_chunks(&found.state), found.state.length);
+            match measured::state_call(self.writer.seam(), "read", read, |_| length).await {
                 // Race: the blob was deleted, and perhaps put again, after its pointer was read.
                 // Closed by: the pointer is read again; only one that still stands is broken.
                 // Cost if missed: a blob that is there is reported as lost.

@@ -87,7 +87,7 @@ impl DefaultCompletedCheckpointStore {
                         ));
                     };
                     let held = Held { checkpoint: Arc::clone(checkpoint), handle: handle.clone(), revision };
-                    state.held.insert(checkpoint.id, held);
+                    state.insert(held);
                     return Ok(state.forget(&ids));
                 }
                 Committed::Conflict { key: conflicting, .. } if conflicting == key => break,
@@ -112,7 +112,7 @@ impl DefaultCompletedCheckpointStore {
             _ => {
                 // Gone, or another's now. Neither it nor its data is ours to remove.
                 tracing::warn!(%key, gone = found.is_none(), "a retained checkpoint was changed by somebody else");
-                state.held.remove(&id);
+                state.forget(&[id]);
             }
         }
     }

@@ -6,6 +6,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{CHECKPOINT_ID_MAX, CheckpointIdCounter};
 use crate::backend::{Entry, Expect, Key};
+use crate::formats::Formats;
 use crate::names::layout;
 use crate::record::{self, Body};
 use crate::writer::{Committed, Writer};
@@ -27,6 +28,21 @@ struct Count {
 
 impl Body for Count {
     const KIND: &'static str = "checkpoint_id_counter";
+}
+
+/// The id that a counter's entry hands out next.
+pub(crate) fn next_in(entry: &Entry, formats: Formats) -> Result<u64, Error> {
+    let advice = "nothing was changed: find the largest id among the job's checkpoints, and restore a counter above it";
+    let record = record::decode_within::<Count>(entry, formats).map_err(|error| {
+        Error::new(error.kind(), "read checkpoint id counter").at(&entry.key).because(advice).caused_by(error)
+    })?;
+    let next = record.body.next;
+    if (1..=CHECKPOINT_ID_MAX).contains(&next) {
+        return Ok(next);
+    }
+    Err(Error::new(ErrorKind::Corrupt, "read checkpoint id counter")
+        .at(&entry.key)
+        .because(format!("a count of {next}, possible are 1 to {CHECKPOINT_ID_MAX}; {advice}")))
 }
 
 /// The counter as it stood when we last knew, and what to expect of it in the next commit.
@@ -127,18 +143,7 @@ impl DefaultCheckpointIdCounter {
     }
 
     fn decode(&self, entry: &Entry) -> Result<u64, Error> {
-        let advice =
-            "nothing was changed: find the largest id among the job's checkpoints, and restore a counter above it";
-        let record = record::decode_within::<Count>(entry, self.writer.formats()).map_err(|error| {
-            Error::new(error.kind(), "read checkpoint id counter").at(&self.key).because(advice).caused_by(error)
-        })?;
-        let next = record.body.next;
-        if (1..=CHECKPOINT_ID_MAX).contains(&next) {
-            return Ok(next);
-        }
-        Err(Error::new(ErrorKind::Corrupt, "read checkpoint id counter")
-            .at(&self.key)
-            .because(format!("a count of {next}, possible are 1 to {CHECKPOINT_ID_MAX}; {advice}")))
+        next_in(entry, self.writer.formats())
     }
 
     /// Moves the counter to `to(count)` in one commit, and returns what it was before.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
+use tracing::Instrument;
 
 use super::held::{Held, Phase, State};
 use super::pointer::{self, Found};
@@ -10,6 +11,7 @@ use crate::backend::Name;
 use crate::discard::Discards;
 use crate::names::layout;
 use crate::state::StateStorage;
+use crate::telemetry::record as measured;
 use crate::writer::Writer;
 use crate::{Error, ErrorKind, JobId, JobStatus};
 
@@ -111,8 +113,9 @@ impl DefaultCompletedCheckpointStore {
         }
         // Before the list: what is listed is then at least as new as this epoch.
         let epoch = writer.draft().ok().map(|draft| draft.epoch());
-        let held = pointer::recover(writer.backend().as_ref(), &storage, job, writer.formats()).await?;
-        tracing::info!(%job, checkpoints = held.len(), latest = held.last().map_or(0, |h| h.checkpoint.id), "recovered");
+        let span = tracing::info_span!("recover", %job, epoch);
+        let held = pointer::recover(&writer, &storage, job).instrument(span).await?;
+        tracing::info!(%job, epoch, checkpoints = held.len(), latest = held.last().map_or(0, |h| h.checkpoint.id), "checkpoints recovered");
         let folder = layout::states(layout::CHECKPOINT_STATES, job);
         let discards = Discards::new(writer.seam().clone(), storage.clone());
         let state = Mutex::new(State::new(held));
@@ -148,8 +151,8 @@ impl DefaultCompletedCheckpointStore {
                 None => unknown.push(found),
             }
         }
-        held.extend(pointer::load(&self.storage, &self.job, unknown).await?);
-        state.held = held.into_iter().map(|held| (held.checkpoint.id, held)).collect();
+        held.extend(pointer::load(self.writer.seam(), &self.storage, &self.job, unknown).await?);
+        state.replace(held);
         // The handle that we added is stored: that commit was applied, and with it its removals.
         // A commit that only removes leaves no such proof, so its data stays as orphans.
         let doubt = state.doubt.take();
@@ -179,7 +182,8 @@ impl CompletedCheckpointStore for DefaultCompletedCheckpointStore {
         // Slow deletions must not pile up without bound.
         self.discards.room().await;
         let checkpoint = Arc::new(checkpoint);
-        let handle = self.storage.write_as(&origin, &self.folder, checkpoint.state.clone()).await?;
+        let write = self.storage.write_as(&origin, &self.folder, checkpoint.state.clone());
+        let handle = measured::state_call(self.writer.seam(), "write", write, |handle| handle.length).await?;
         let added = match self.open("add checkpoint").await {
             Ok(mut state) => {
                 let added = self.commit_add(&mut state, &checkpoint, &handle).await;
@@ -248,7 +252,7 @@ impl CompletedCheckpointStore for DefaultCompletedCheckpointStore {
             self.remove_all(&mut state, status).await?;
         }
         state.phase = Phase::Closed;
-        state.held.clear();
+        state.replace(Vec::new());
         state.doubt = None;
         drop(state);
         if status.is_globally_terminal() {

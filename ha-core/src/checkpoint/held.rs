@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::{CheckpointKind, CompletedCheckpoint, subsume};
 use crate::backend::Revision;
 use crate::state::StateHandle;
+use crate::telemetry::HeldStates;
 
 /// A checkpoint that is in the store: what the application sees, and what the backend holds of it.
 #[derive(Debug, Clone)]
@@ -36,14 +37,33 @@ pub(super) struct Doubt {
 pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) held: BTreeMap<u64, Held>,
+    measured: HeldStates,
     /// While there is a doubt, `held` says what was before it.
     pub(super) doubt: Option<Doubt>,
 }
 
 impl State {
     pub(super) fn new(held: Vec<Held>) -> Self {
-        let held = held.into_iter().map(|held| (held.checkpoint.id, held)).collect();
-        Self { phase: Phase::Open, held, doubt: None }
+        let measured = HeldStates::none("checkpoints");
+        let mut state = Self { phase: Phase::Open, held: BTreeMap::new(), measured, doubt: None };
+        state.replace(held);
+        state
+    }
+
+    /// Holds these and no others.
+    pub(super) fn replace(&mut self, held: Vec<Held>) {
+        self.held = held.into_iter().map(|held| (held.checkpoint.id, held)).collect();
+        self.measure();
+    }
+
+    /// Holds one more.
+    pub(super) fn insert(&mut self, held: Held) {
+        self.held.insert(held.checkpoint.id, held);
+        self.measure();
+    }
+
+    fn measure(&mut self) {
+        self.measured.set(self.held.values().map(|held| held.handle.length));
     }
 
     /// Which give way once `added` is among them.
@@ -62,6 +82,8 @@ impl State {
 
     /// Takes those out that were removed from the backend.
     pub(super) fn forget(&mut self, ids: &[u64]) -> Vec<Held> {
-        ids.iter().filter_map(|id| self.held.remove(id)).collect()
+        let forgotten = ids.iter().filter_map(|id| self.held.remove(id)).collect();
+        self.measure();
+        forgotten
     }
 }

@@ -8,7 +8,10 @@ use crate::backend::{Backend, Entry, Revision};
 use crate::formats::Formats;
 use crate::names::layout;
 use crate::record::{self, Body};
+use crate::seam::Seam;
 use crate::state::{StateHandle, StateStorage};
+use crate::telemetry::{Stopwatch, record as measured};
+use crate::writer::Writer;
 use crate::{Error, ErrorKind, JobId, JobStatus};
 
 /// How many states are loaded at a time: enough to hide the latency of an object store.
@@ -68,6 +71,19 @@ pub(crate) fn state_in(
     Ok((pointer.state, ended.map_or(checkpoint.is_never_retained(), |status| checkpoint.is_discarded_on(status))))
 }
 
+/// What an entry says of its checkpoint, without the state, and where that is.
+pub(crate) fn read_in(entry: &Entry, formats: Formats) -> Result<(CompletedCheckpoint, StateHandle), Error> {
+    let Found { id, pointer, .. } = Found::decode(entry, formats)?;
+    let checkpoint = CompletedCheckpoint::new(id, pointer.kind, pointer.timestamp_unix_ms, Bytes::new())
+        .with_retention(pointer.retention)
+        .with_origin(pointer.origin);
+    let checkpoint = match pointer.external {
+        Some(external) => checkpoint.with_external(external),
+        None => checkpoint,
+    };
+    Ok((checkpoint, pointer.state))
+}
+
 /// A pointer as it was read.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -115,19 +131,21 @@ pub(super) async fn list(backend: &dyn Backend, job: &JobId, formats: Formats) -
 
 /// Lists and loads all. If a state is missing because its checkpoint was subsumed after the list,
 /// by a leader that this process only reads beside, the list is made anew; otherwise it fails.
-pub(super) async fn recover(
-    backend: &dyn Backend,
-    storage: &StateStorage,
-    job: &JobId,
-    formats: Formats,
-) -> Result<Vec<Held>, Error> {
+pub(super) async fn recover(writer: &Writer, storage: &StateStorage, job: &JobId) -> Result<Vec<Held>, Error> {
+    let (backend, seam) = (writer.backend().as_ref(), writer.seam());
+    let list = async || {
+        let began = Stopwatch::start(seam);
+        let found = list(backend, job, writer.formats()).await?;
+        measured::recovery_step("checkpoints", "list", began, seam);
+        Ok::<_, Error>(found)
+    };
     let revisions = |found: &[Found]| found.iter().map(|f| (f.id, f.revision)).collect::<Vec<_>>();
-    let mut found = list(backend, job, formats).await?;
+    let mut found = list().await?;
     for _ in 1..LISTS_MAX {
         let seen = revisions(&found);
-        match load(storage, job, found).await {
+        match load(seam, storage, job, found).await {
             Err(error) if error.kind() == ErrorKind::StateMissing => {
-                found = list(backend, job, formats).await?;
+                found = list().await?;
                 if revisions(&found) == seen {
                     return Err(error);
                 }
@@ -135,18 +153,28 @@ pub(super) async fn recover(
             loaded => return loaded,
         }
     }
-    load(storage, job, found).await
+    load(seam, storage, job, found).await
 }
 
 /// Loads the states that these lead to, several at a time. One that cannot be loaded fails it all.
-pub(super) async fn load(storage: &StateStorage, job: &JobId, found: Vec<Found>) -> Result<Vec<Held>, Error> {
-    let loads = stream::iter(found).map(|found| load_one(storage, job, found));
-    loads.buffered(LOADS).try_collect().await
+pub(super) async fn load(
+    seam: &Seam,
+    storage: &StateStorage,
+    job: &JobId,
+    found: Vec<Found>,
+) -> Result<Vec<Held>, Error> {
+    let began = Stopwatch::start(seam);
+    let loads = stream::iter(found).map(|found| load_one(seam, storage, job, found));
+    let loaded: Vec<Held> = loads.buffered(LOADS).try_collect().await?;
+    measured::recovery_step("checkpoints", "load", began, seam);
+    measured::recovered("checkpoints", loaded.len());
+    Ok(loaded)
 }
 
-async fn load_one(storage: &StateStorage, job: &JobId, found: Found) -> Result<Held, Error> {
+async fn load_one(seam: &Seam, storage: &StateStorage, job: &JobId, found: Found) -> Result<Held, Error> {
     let Found { id, pointer, revision } = found;
-    let state = storage.read(&pointer.state).await.map_err(|error| {
+    let read = measured::state_call(seam, "read", storage.read(&pointer.state), |state| state.len() as u64);
+    let state = read.await.map_err(|error| {
         let advice = match error.kind() {
             ErrorKind::Corrupt | ErrorKind::StateMissing => ADVICE,
             ErrorKind::Invalid => "open the state storage that it was written to",

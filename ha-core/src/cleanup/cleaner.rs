@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::{Semaphore, watch};
+use tracing::Instrument;
 
 use super::resource::Stored;
 use super::{CleanableResource, CleanupStrategy, Failures, is_final};
@@ -13,6 +14,7 @@ use crate::backend::Revision;
 use crate::election::{Grant, Leadership};
 use crate::job_result::{BrokenJobResult, DefaultJobResultStore, JobResult, JobResultStore};
 use crate::seam::{Seam, Task};
+use crate::telemetry::record as measured;
 use crate::{Error, ErrorKind, JobId};
 
 /// How many jobs are cleaned up after at a time; those that wait for their next try do not count.
@@ -119,14 +121,31 @@ impl ResourceCleaner {
     /// Dropping the future ends the clean-up: the result stays dirty, and may be cleaned up after again.
     pub async fn clean_up(&self, result: &JobResult) -> CleanupEnd {
         let mut cleaning = Cleaning { cleaner: self, result, found: None, done: Vec::new(), retries: 0 };
-        tokio::select! {
+        let span = tracing::info_span!("clean_up", job = %result.job, epoch = self.grant.epoch());
+        let end = tokio::select! {
             biased;
             why = self.grant.lost() => {
                 let error = Error::new(ErrorKind::NotLeader, "clean up").at(&result.job).because(why);
                 CleanupEnd::Stopped(error)
             }
-            end = cleaning.run() => end,
-        }
+            end = cleaning.run().instrument(span) => end,
+        };
+        let (job, epoch) = (&result.job, self.grant.epoch());
+        measured::cleanup(match &end {
+            CleanupEnd::Clean => {
+                tracing::debug!(%job, epoch, "cleaned up after a job");
+                "clean"
+            }
+            CleanupEnd::GivenUp(error) => {
+                tracing::warn!(%job, epoch, ?error, "the clean-up after a job is given up; its result stays dirty");
+                "given_up"
+            }
+            CleanupEnd::Stopped(error) => {
+                tracing::info!(%job, epoch, %error, "the clean-up after a job was stopped; the next leader goes on");
+                "stopped"
+            }
+        });
+        end
     }
 
     /// Takes over every dirty result: cleans up after their jobs in the background, until the answer is dropped.
@@ -236,11 +255,12 @@ impl Cleaning<'_> {
             self.retries = self.retries.saturating_add(1);
             let job = &self.result.job;
             let Some(delay) = self.cleaner.strategy.delay_before(self.retries) else {
-                tracing::warn!(%job, ?error, "the clean-up after a job is given up; its result stays dirty");
                 return CleanupEnd::GivenUp(error);
             };
             let delay = self.jittered(delay);
-            tracing::warn!(%job, ?error, ?delay, "the clean-up after a job failed; it is tried again");
+            let epoch = self.cleaner.grant.epoch();
+            tracing::warn!(%job, epoch, ?error, ?delay, "the clean-up after a job failed; it is tried again");
+            measured::cleanup("retried");
             self.cleaner.seam.sleep(delay).await;
         }
     }

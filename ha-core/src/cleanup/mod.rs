@@ -7,15 +7,18 @@
 mod cleaner;
 mod failures;
 mod orphans;
-mod places;
+pub(crate) mod places;
 mod removal;
 mod resource;
 mod strategy;
+mod sweep;
 
 pub use cleaner::{CleanupEnd, DirtyCleanup, ResourceCleaner};
+pub(crate) use orphans::referenced;
 pub use orphans::{Collected, Orphan, OrphanCollector, OrphanOptions};
 pub use resource::CleanableResource;
 pub use strategy::CleanupStrategy;
+pub use sweep::{OrphanSweep, Swept};
 
 use crate::backend::ReadGuarantee;
 use crate::state::StateStorage;

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::failures::Failures;
 use super::places;
-use crate::backend::{Prefix, ReadGuarantee};
+use crate::backend::{Backend, Prefix, ReadGuarantee};
 use crate::election::{Grant, Leadership};
-use crate::formats;
+use crate::formats::{self, Formats};
 use crate::names::layout;
 use crate::state::{Candidate, Origin, StateStorage, name_in};
+use crate::telemetry::record as measured;
 use crate::writer::Writer;
 use crate::{Error, ErrorKind};
 
@@ -159,6 +160,7 @@ impl OrphanCollector {
         }
         if !deleted.is_empty() {
             tracing::info!(deleted = deleted.len(), "orphans were collected");
+            measured::orphans_collected(deleted.len());
         }
         failures.merged().map(|()| Collected { deleted, may_be_more })
     }
@@ -181,17 +183,12 @@ impl OrphanCollector {
         let old_enough = self.old_enough(&writer);
         let most = self.options.orphans_max;
         let (mut orphans, mut may_be_more) = (Vec::new(), false);
-        let places = [
-            (layout::PLAN_STATES, layout::execution_plans()),
-            (layout::CHECKPOINT_STATES, layout::jobs()),
-            (layout::BLOB_STATES, layout::all_blobs()),
-        ];
-        for (folder, below) in places {
+        for (folder, below) in layout::state_folders() {
             // Race: a state gets its pointer after the pointers were listed.
             // Closed by: only states of earlier terms are candidates, and a commit under an earlier term is
             //            refused since ours has begun; so a pointer to one is in the list, or never will be anywhere.
             // Cost if missed: a pointer that leads to nothing, and a job that cannot be recovered.
-            let referenced = self.referenced(&below).await?;
+            let referenced = referenced(&**writer.backend(), &below, writer.formats()).await?;
             let (mut latest, mut count) = (0, 0);
             // Whatever is not to go does not count for the bound: it would be found at each run anew, and what lies
             // behind it never.
@@ -227,17 +224,6 @@ impl OrphanCollector {
         if age_ms == 0 { u64::MAX } else { writer.seam().unix_ms().saturating_sub(age_ms) }
     }
 
-    /// The names of all states that the pointers there lead to.
-    async fn referenced(&self, below: &Prefix) -> Result<BTreeSet<String>, Error> {
-        let mut names = BTreeSet::new();
-        for entry in self.writer.backend().list(below).await?.entries {
-            if let Some((state, _)) = places::state_in(&entry, None, self.writer.formats())? {
-                names.insert(name_in(&state.uri).to_owned());
-            }
-        }
-        Ok(names)
-    }
-
     /// Why there is a state of a later epoch than ours.
     async fn later_than_ours(&self, grant: &Grant, epoch: u64) -> Error {
         let refused = |kind| Error::new(kind, "collect orphans").at(self.storage.base());
@@ -257,6 +243,21 @@ impl OrphanCollector {
     }
 }
 
-fn orphan(candidate: &Candidate) -> Orphan {
+/// The names of all states that the pointers there lead to.
+pub(crate) async fn referenced(
+    backend: &dyn Backend,
+    below: &Prefix,
+    formats: Formats,
+) -> Result<BTreeSet<String>, Error> {
+    let mut names = BTreeSet::new();
+    for entry in backend.list(below).await?.entries {
+        if let Some((state, _)) = places::state_in(&entry, None, formats)? {
+            names.insert(name_in(&state.uri).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+pub(super) fn orphan(candidate: &Candidate) -> Orphan {
     Orphan { uri: candidate.uri.clone(), bytes: candidate.bytes, epoch: candidate.tag.epoch }
 }

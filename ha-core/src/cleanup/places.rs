@@ -9,7 +9,7 @@ use crate::{ComponentId, Error, ErrorKind, JobId, JobStatus, blob, checkpoint, p
 
 /// What a key of a cluster stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Plan(JobId),
     Checkpoint(JobId),
     Counter(JobId),
@@ -24,7 +24,7 @@ pub(super) enum Place {
     Other,
 }
 
-pub(super) fn place_of(key: &Key) -> Place {
+pub(crate) fn place_of(key: &Key) -> Place {
     let parts: Vec<&str> = key.as_str().split('/').collect();
     let of = |job: &str, place: fn(JobId) -> Place| JobId::new(job).map_or(Place::Strange, place);
     match parts[..] {
@@ -49,7 +49,7 @@ pub(super) fn place_of(key: &Key) -> Place {
 
 /// The state that an entry leads to, and whether it goes with its pointer when the job has ended so. `None` for an
 /// entry that leads to none.
-pub(super) fn state_in(
+pub(crate) fn state_in(
     entry: &Entry,
     ended: Option<JobStatus>,
     formats: Formats,
@@ -66,7 +66,7 @@ pub(super) fn state_in(
 }
 
 /// Whether this information is of the leader that holds the latch in the same snapshot.
-pub(super) fn is_of_present_leader(snapshot: &Snapshot, entry: &Entry, latch: &Key, formats: Formats) -> bool {
+pub(crate) fn is_of_present_leader(snapshot: &Snapshot, entry: &Entry, latch: &Key, formats: Formats) -> bool {
     let held = snapshot.entries.iter().find(|other| other.key == *latch).and_then(|latch| latch.held.as_ref());
     let published = record::decode_within::<LeaderInformation>(entry, formats).ok().map(|record| record.epoch);
     held.is_some() && published == held.map(|term| term.epoch)
@@ -74,7 +74,7 @@ pub(super) fn is_of_present_leader(snapshot: &Snapshot, entry: &Entry, latch: &K
 
 /// Whether this is a state that was written for that entry: it lies in the folder of its kind and job. Another's
 /// state, to which a pointer was copied by hand, say, is not for this one's clean-up to delete.
-pub(super) fn is_its_own(entry: &Entry, state: &StateHandle) -> bool {
+pub(crate) fn is_its_own(entry: &Entry, state: &StateHandle) -> bool {
     let (folder, job) = match place_of(&entry.key) {
         Place::Plan(job) => (layout::PLAN_STATES, job),
         Place::Checkpoint(job) => (layout::CHECKPOINT_STATES, job),

@@ -1,6 +1,7 @@
 //! One election: what others ask of it, and what they see of it. One per latch, for all components on it.
 
 mod admission;
+mod asked;
 mod runner;
 mod watching;
 
@@ -23,6 +24,7 @@ use crate::record;
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
 use crate::seam::{Seam, Task};
+use crate::telemetry::record as measured;
 
 use runner::Runner;
 
@@ -84,8 +86,9 @@ impl Parts {
     /// What is stored in the latch when it is taken.
     fn holder(&self, presence: Option<Presence>, took_over_from: Option<Identity>) -> Result<Bytes, Error> {
         let seam = self.committer.seam();
-        let label = self.sessions.options().label.clone();
-        let holder = HolderInformation { label, since_unix_ms: seam.unix_ms(), presence, took_over_from };
+        let options = self.sessions.options();
+        let (label, silence_ms) = (options.label.clone(), u64::try_from(options.silence.as_millis()).ok());
+        let holder = HolderInformation { label, since_unix_ms: seam.unix_ms(), silence_ms, presence, took_over_from };
         // The epoch is not known before the latch is taken; the backend keeps it beside. Nor is the cluster's
         // format: the oldest is read by all who may contend beside this version.
         record::encode_in(self.committer.formats().oldest(), &holder, seam.write_id(), 0)
@@ -195,6 +198,7 @@ impl Elector {
             let (epoch, session_id) = (grant.epoch(), grant.session_id());
             let reason = grant.loss().unwrap_or(why);
             tracing::info!(latch = %self.latch, epoch, %session_id, %reason, "leadership over");
+            measured::leadership_over(&self.latch, reason);
             self.publisher.forget(&grant);
         }
     }

@@ -25,6 +25,8 @@ pub enum LossReason {
     Fenced,
     /// The cluster's format was raised above what this version knows; see [`formats`](crate::formats).
     Outdated,
+    /// An operator asked for it: a planned hand-over; see [`StepDown`](super::StepDown).
+    AskedToStepDown,
 }
 
 impl fmt::Display for LossReason {
@@ -37,6 +39,7 @@ impl fmt::Display for LossReason {
             Self::SessionEnded(Ended::Revoked) => "the session was ended from outside",
             Self::Evicted => "the latch was taken away",
             Self::Fenced => "a write was fenced",
+            Self::AskedToStepDown => "an operator asked it to step down",
             Self::Outdated => "the cluster's format is beyond this version",
         })
     }

@@ -41,17 +41,20 @@ impl LeaderInformation {
 
 /// What stands in a held latch, for people who look into the store and for standbys.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct HolderInformation {
+pub(crate) struct HolderInformation {
     /// As the session's options give it.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// By the holder's wall clock.
-    pub(super) since_unix_ms: u64,
+    pub(crate) since_unix_ms: u64,
+    /// After how long a silence it gives the latch up by itself, and others may take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) silence_ms: Option<u64>,
     /// Where the holder can be seen to live. Without it, nobody can find out but by its silence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) presence: Option<Presence>,
+    pub(crate) presence: Option<Presence>,
     /// Whose place was taken on evidence that it is dead. Whoever reads itself here knows better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) took_over_from: Option<Identity>,
+    pub(crate) took_over_from: Option<Identity>,
 }
 
 impl Body for HolderInformation {

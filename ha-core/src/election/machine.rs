@@ -12,6 +12,8 @@
 //!    └──── Releasing                       Waiting ┘            ▼
 //!      (or Opening, if wanted again)        (held)          Releasing
 //! ```
+//! Whoever was asked to step down goes from `Releasing` to `Yielding`, and contends again only when somebody else
+//! leads, or nobody has come in time.
 
 use std::time::Duration;
 
@@ -40,6 +42,8 @@ pub(super) enum State {
     Leading(Term),
     /// The latch is being let go of.
     Releasing,
+    /// It was let go of for somebody else: until one leads after this term, and at most that long.
+    Yielding { after: Term, at_most: Duration },
 }
 
 /// What has happened.
@@ -65,8 +69,12 @@ pub(super) enum Event {
     PauseOver,
     /// The session, and what was held on it, is over.
     Lost(LossReason),
+    /// An operator asks whoever leads under this term to give it up, and to let others go first for that long.
+    AskedToStepDown { term: Term, stay_away: Duration },
     /// The latch was let go of, or that failed and its session is given up.
     Released,
+    /// Somebody else leads, or had the time to.
+    Yielded,
 }
 
 /// What the runner has to do at once.
@@ -90,13 +98,23 @@ pub(super) struct Machine {
     failures: u32,
     /// The term that the next attempt is to end, until an attempt is answered.
     over: Option<Term>,
+    /// The term that is being given up for others, and how long they may take.
+    yielding: Option<(Term, Duration)>,
     /// How long a candidate of lower priority waits before each attempt.
     handicap: Duration,
 }
 
 impl Machine {
     pub(super) fn new(handicap: Duration) -> Self {
-        Self { state: State::Idle, wanted: false, has_session: false, failures: 0, over: None, handicap }
+        Self {
+            state: State::Idle,
+            wanted: false,
+            has_session: false,
+            failures: 0,
+            over: None,
+            yielding: None,
+            handicap,
+        }
     }
 
     /// Takes one event in and says what to do at once. An event that does not fit the state came
@@ -113,7 +131,9 @@ impl Machine {
             Event::WatchFailed if matches!(self.state, State::Waiting { .. }) => self.pause(),
             Event::PauseOver if matches!(self.state, State::Pausing(_)) => self.go_on(),
             Event::Lost(why) => self.lost(why),
+            Event::AskedToStepDown { term, stay_away } => self.asked_to_step_down(&term, stay_away),
             Event::Released if self.state == State::Releasing => self.released(),
+            Event::Yielded if matches!(self.state, State::Yielding { .. }) => self.yielded(),
             _ => Vec::new(),
         }
     }
@@ -246,7 +266,7 @@ impl Machine {
 
     fn lost(&mut self, why: LossReason) -> Vec<Effect> {
         match self.state {
-            State::Idle | State::Opening | State::Releasing => Vec::new(),
+            State::Idle | State::Opening | State::Releasing | State::Yielding { .. } => Vec::new(),
             State::Leading(_) => {
                 let mut effects = vec![Effect::Revoke(why)];
                 effects.extend(self.drop_session());
@@ -268,9 +288,34 @@ impl Machine {
         }
     }
 
+    // Race: the request is for a term that is over, and a later one is led under by now, by us or by another.
+    // Closed by: it names its term; only exactly that one is given up for it.
+    // Cost if missed: whoever was to take over is deposed by the request that made it leader.
+    fn asked_to_step_down(&mut self, asked: &Term, stay_away: Duration) -> Vec<Effect> {
+        if !matches!(&self.state, State::Leading(term) if term == asked) {
+            return Vec::new();
+        }
+        self.yielding = Some((asked.clone(), stay_away));
+        self.state = State::Releasing;
+        vec![Effect::Revoke(LossReason::AskedToStepDown)]
+    }
+
+    // Race: whoever wants to lead in this process contends again at once, and is faster than the others.
+    // Closed by: after a hand-over nothing is begun before somebody else leads, or had the time to; also not for
+    //            who comes anew meanwhile, as the owner of a leadership does that was just lost.
+    // Cost if missed: a hand-over that hands nothing over.
     fn released(&mut self) -> Vec<Effect> {
-        self.state = if self.wanted { State::Opening } else { State::Idle };
+        self.state = match self.yielding.take() {
+            Some((after, at_most)) => State::Yielding { after, at_most },
+            None if self.wanted => State::Opening,
+            None => State::Idle,
+        };
         self.drop_session()
+    }
+
+    fn yielded(&mut self) -> Vec<Effect> {
+        self.state = if self.wanted { State::Opening } else { State::Idle };
+        Vec::new()
     }
 
     fn drop_session(&mut self) -> Vec<Effect> {

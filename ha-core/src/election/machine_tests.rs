@@ -14,6 +14,10 @@ fn error(kind: ErrorKind) -> Error {
     Error::new(kind, "test")
 }
 
+fn asked(epoch: u64) -> Event {
+    Event::AskedToStepDown { term: term(epoch), stay_away: Duration::from_secs(5) }
+}
+
 fn machine() -> Machine {
     Machine::new(Duration::ZERO)
 }
@@ -28,9 +32,9 @@ fn leading() -> Machine {
 
 #[test]
 fn grant_and_revoke_alternate_over_every_short_sequence_of_events() {
-    // Every sequence of six events out of twelve (`Woken` is as `HolderDead`, without the term): what can be granted twice or revoked unheld shows.
+    // Every sequence of six events out of fourteen (`Woken` is as `HolderDead`, without the term): what can be granted twice or revoked unheld shows.
     type Make = fn() -> Event;
-    let events: [Make; 12] = [
+    let events: [Make; 14] = [
         || Event::Wanted,
         || Event::Resigned { wanted: false },
         || Event::Resigned { wanted: true },
@@ -43,6 +47,8 @@ fn grant_and_revoke_alternate_over_every_short_sequence_of_events() {
         || Event::PauseOver,
         || Event::Lost(LossReason::SessionEnded(Ended::Expired)),
         || Event::Released,
+        || asked(1),
+        || Event::Yielded,
     ];
     for mut sequence in 0..events.len().pow(6) {
         let (mut machine, mut granted, mut session) = (machine(), false, false);
@@ -193,4 +199,61 @@ fn waiting(handicap: Duration) -> Machine {
     machine.step(Event::Attempted(Ok(held())));
     assert!(matches!(machine.state, State::Waiting { .. }));
     machine
+}
+
+#[test]
+fn whoever_is_asked_to_step_down_yields_before_it_contends_again() {
+    let mut machine = leading();
+    machine.set_wanted(true);
+    assert_eq!(machine.step(asked(7)), [Effect::Revoke(LossReason::AskedToStepDown)]);
+    assert_eq!(machine.state, State::Releasing);
+    assert_eq!(machine.step(Event::Released), [Effect::DropSession]);
+    let yielding = State::Yielding { after: term(7), at_most: Duration::from_secs(5) };
+    assert_eq!(machine.state, yielding);
+    // What the owner of the lost leadership does: it leaves, and campaigns anew.
+    for event in [Event::Resigned { wanted: false }, Event::Wanted, Event::Woken, Event::PauseOver, asked(7)] {
+        assert_eq!(machine.step(event), []);
+        assert_eq!(machine.state, yielding);
+    }
+    machine.step(Event::Yielded);
+    assert_eq!(machine.state, State::Opening);
+}
+
+#[test]
+fn whoever_yields_and_wants_nothing_more_is_idle_after_that() {
+    let mut machine = leading();
+    machine.step(asked(7));
+    machine.step(Event::Released);
+    machine.step(Event::Resigned { wanted: false });
+    machine.step(Event::Yielded);
+    assert_eq!(machine.state, State::Idle);
+    machine.step(Event::Wanted);
+    assert_eq!(machine.state, State::Opening);
+}
+
+#[test]
+fn a_request_for_another_term_deposes_nobody() {
+    let mut machine = leading();
+    let other = Term { native: "another store's".into(), ..term(7) };
+    let of_another = Event::AskedToStepDown { term: other, stay_away: Duration::ZERO };
+    for event in [asked(6), asked(8), of_another] {
+        assert_eq!(machine.step(event), []);
+        assert_eq!(machine.state, State::Leading(term(7)));
+    }
+    let mut waiting = self::machine();
+    waiting.step(Event::Wanted);
+    waiting.step(Event::Opened(Ok(())));
+    waiting.step(Event::Attempted(Ok(held())));
+    assert_eq!(waiting.step(asked(1)), [], "not the leader's own, but what it waits for");
+    assert!(matches!(waiting.state, State::Waiting { .. }));
+}
+
+#[test]
+fn a_leadership_that_is_lost_before_the_request_is_carried_out_is_contended_for_at_once() {
+    let mut machine = leading();
+    machine.set_wanted(true);
+    machine.step(Event::Lost(LossReason::Fenced));
+    machine.step(asked(7));
+    machine.step(Event::PauseOver);
+    assert_eq!(machine.state, State::Opening);
 }

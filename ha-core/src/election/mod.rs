@@ -18,12 +18,16 @@ mod publisher;
 mod registration;
 mod service;
 pub(crate) mod sessions;
+mod step_down;
 mod token;
 
 pub use contender::LeaderContender;
 pub use grant::{Grant, LossReason};
+pub(crate) use info::HolderInformation;
 pub use info::{ADDRESS_BYTES_MAX, LeaderInformation};
 pub use leadership::{Leadership, Ran};
 pub(crate) use service::ElectionParts;
 pub use service::{LeaderElection, LeaderElectionService};
+pub(crate) use step_down::StepDownRequest;
+pub use step_down::{STAY_AWAY_MAX, StepDown, SteppedDown};
 pub use token::FencingToken;

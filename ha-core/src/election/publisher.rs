@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 use super::{Grant, LeaderInformation};
 use crate::backend::{Entry, Expect, Latch, Revision};
@@ -11,6 +12,7 @@ use crate::record;
 use crate::resolve::Committer;
 use crate::retrieval::follower::SharedFollower;
 use crate::seam::Moment;
+use crate::telemetry::record as measured;
 use crate::writer::{Authority, Committed, Writer};
 use crate::{ComponentId, Error, ErrorKind};
 
@@ -95,11 +97,23 @@ impl Publisher {
         component: &ComponentId,
         information: LeaderInformation,
     ) -> Result<(), Error> {
+        let span = tracing::debug_span!("publish", %component, epoch = grant.epoch());
+        self.publish_now(grant, component, information).instrument(span).await
+    }
+
+    async fn publish_now(
+        &self,
+        grant: &Grant,
+        component: &ComponentId,
+        information: LeaderInformation,
+    ) -> Result<(), Error> {
         let _one = self.publishing.lock().await;
         self.attempt(grant, component);
         let result = self.write(grant, component, &information).await;
+        measured::published(component, &result);
         match &result {
             Ok((revision, replaced)) => {
+                tracing::debug!("leader information published");
                 self.remember(grant, component, information, Some(*revision), *replaced);
             }
             // It may be there, and it is what we want to be there: see to it.
@@ -298,7 +312,8 @@ impl Publisher {
             }
             Ok(_) => {
                 tracing::warn!(%key, epoch = grant.epoch(), "leader information was overwritten; restoring it");
-                self.write(grant, component, &publication.information).await
+                let written = self.write(grant, component, &publication.information).await;
+                written.inspect(|_| measured::publication_restored(component))
             }
             Err(error) => Err(error),
         };

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use crate::backend::{Acquire, Backend, Ended, Latch, Session, SessionOptions, Term};
 use crate::evidence::{Detector, Serving};
 use crate::seam::{Deadline, Seam};
+use crate::telemetry::{Sampler, record as measured};
 use crate::{Error, ErrorKind};
 
 /// The pauses between two tries to leave a session.
@@ -62,7 +64,7 @@ impl Sessions {
         if let Some(session) = current.upgrade().filter(|session| session.can_take(latch)) {
             return Ok(session);
         }
-        let inner = self.backend.open_session(&self.options).await?;
+        let inner: Arc<dyn Session> = self.backend.open_session(&self.options).await?.into();
         let label = self.options.label.clone();
         tracing::info!(session = inner.id(), label, silence = ?self.options.silence, "session opened");
         let uses = Uses {
@@ -71,8 +73,12 @@ impl Sessions {
             in_doubt: BTreeSet::new(),
             closed: false,
         };
+        measured::session_opened();
+        let sampler = Sampler::start(&inner, self.options.silence, &self.seam);
+        let seam = self.seam.clone();
         let session =
-            Arc::new(SharedSession { inner: inner.into(), label, uses: Mutex::new(uses), seam: self.seam.clone() });
+            SharedSession { inner, label, uses: Mutex::new(uses), seam, counted: Counted::default(), sampler };
+        let session = Arc::new(session);
         *current = Arc::downgrade(&session);
         Ok(session)
     }
@@ -85,6 +91,27 @@ pub(crate) struct SharedSession {
     label: String,
     uses: Mutex<Uses>,
     seam: Seam,
+    counted: Counted,
+    sampler: Sampler,
+}
+
+/// Counts the end of a session once, as whatever was seen of it first.
+#[derive(Debug, Default)]
+struct Counted(AtomicBool);
+
+impl Counted {
+    fn ended(&self, how: Option<Ended>) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            measured::session_ended(how);
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // Nobody saw it end: it was dropped with its owner.
+        self.ended(Some(Ended::Closed));
+    }
 }
 
 #[derive(Debug)]
@@ -127,6 +154,10 @@ impl SharedSession {
             uses.closed |= uses.using.is_empty();
             (uses.closed, late)
         };
+        if last {
+            let lapsed = self.inner.valid_until().is_past(self.seam.now());
+            self.counted.ended(if lapsed { None } else { Some(Ended::Closed) });
+        }
         let (session, latch) = (Arc::clone(&self.inner), latch.clone());
         let (seam, label) = (self.seam.clone(), last.then(|| self.label.clone()));
         let leave = async move {
@@ -148,7 +179,8 @@ impl SharedSession {
                     Ok(()) => late -= 1,
                     Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => {
-                        tracing::debug!(session = session.id(), ?error, "a session was not left; trying again")
+                        tracing::debug!(session = session.id(), ?error, "a session was not left; trying again");
+                        measured::release_retried();
                     }
                 }
                 seam.sleep(seam.jittered(pause)).await;
@@ -197,7 +229,9 @@ impl Session for SharedSession {
     }
 
     async fn ended(&self) -> Ended {
-        self.inner.ended().await
+        let ended = self.inner.ended().await;
+        self.counted.ended(Some(ended));
+        ended
     }
 
     async fn close(&self) -> Result<(), Error> {
@@ -207,6 +241,9 @@ impl Session for SharedSession {
 
 impl fmt::Debug for SharedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedSession").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("SharedSession")
+            .field("inner", &self.inner)
+            .field("sampler", &self.sampler)
+            .finish_non_exhaustive()
     }
 }

@@ -33,6 +33,13 @@ pub(crate) fn status_in(entry: &backend::Entry, formats: Formats) -> Option<JobS
     Some(Found::decode(&job, entry, formats).ok()?.entry.result.status)
 }
 
+/// What an entry says: the result, and whether it is clean.
+pub(crate) fn read_in(entry: &backend::Entry, formats: Formats) -> Result<(JobResult, bool), Error> {
+    let job = JobId::new(entry.key.last())?;
+    let ResultEntry { state, result } = Found::decode(&job, entry, formats)?.entry;
+    Ok((result, state == State::Clean))
+}
+
 /// An entry as it was read.
 #[derive(Debug)]
 pub(super) struct Found {

@@ -12,7 +12,7 @@ mod result;
 mod store;
 
 pub use default_store::{DefaultJobResultStore, JobResultStoreOptions, OnClean};
-pub(crate) use entry::status_in;
+pub(crate) use entry::{read_in, status_in};
 pub use registry::{JobSchedulingStatus, RunningJobsRegistry};
 pub use result::{ERROR_BYTES_MAX, JobResult};
 pub use store::{BrokenJobResult, DirtyJobResults, JobResultStore};

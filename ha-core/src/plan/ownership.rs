@@ -4,6 +4,7 @@ use super::pointer::Found;
 use crate::JobId;
 use crate::backend::Revision;
 use crate::state::StateHandle;
+use crate::telemetry::HeldStates;
 
 /// A pointer as it stands: which write of it, and the state that it leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,21 +28,47 @@ pub(super) enum Ownership {
     Doubtful { before: Option<StateHandle>, attempted: StateHandle },
 }
 
+impl Ownership {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Known(stands) => stands.handle.length,
+            Self::Doubtful { attempted, .. } => attempted.length,
+        }
+    }
+}
+
 /// The plans that belong to a store.
-#[derive(Debug, Default)]
-pub(super) struct Owned(BTreeMap<JobId, Ownership>);
+#[derive(Debug)]
+pub(super) struct Owned {
+    plans: BTreeMap<JobId, Ownership>,
+    measured: HeldStates,
+}
+
+impl Default for Owned {
+    fn default() -> Self {
+        Self { plans: BTreeMap::new(), measured: HeldStates::none("plans") }
+    }
+}
 
 impl Owned {
+    fn put(&mut self, job: &JobId, ownership: Ownership) -> Option<Ownership> {
+        let after = ownership.bytes();
+        let before = self.plans.insert(job.clone(), ownership);
+        self.measured.change(before.as_ref().map(Ownership::bytes), Some(after));
+        before
+    }
+
     pub(super) fn get(&self, job: &JobId) -> Option<&Ownership> {
-        self.0.get(job)
+        self.plans.get(job)
     }
 
     pub(super) fn set(&mut self, job: &JobId, ownership: Ownership) {
-        self.0.insert(job.clone(), ownership);
+        self.put(job, ownership);
     }
 
     pub(super) fn forget(&mut self, job: &JobId) {
-        self.0.remove(job);
+        let before = self.plans.remove(job);
+        self.measured.change(before.as_ref().map(Ownership::bytes), None);
     }
 
     /// Puts back what was known before a write that was definitely not applied.
@@ -54,15 +81,15 @@ impl Owned {
 
     /// The jobs whose pointer we know to have existed.
     pub(super) fn known(&self) -> impl Iterator<Item = &JobId> {
-        self.0.iter().filter(|(_, ownership)| matches!(ownership, Ownership::Known(_))).map(|(job, _)| job)
+        self.plans.iter().filter(|(_, ownership)| matches!(ownership, Ownership::Known(_))).map(|(job, _)| job)
     }
 
     pub(super) fn is_known(&self, job: &JobId) -> bool {
-        matches!(self.0.get(job), Some(Ownership::Known(_)))
+        matches!(self.plans.get(job), Some(Ownership::Known(_)))
     }
 
     pub(super) fn contains(&self, job: &JobId) -> bool {
-        self.0.contains_key(job)
+        self.plans.contains_key(job)
     }
 
     /// The pointer was read: takes the plan as ours. Returns the state that this proves to be
@@ -70,7 +97,7 @@ impl Owned {
     pub(super) fn adopt(&mut self, job: &JobId, found: &Found) -> Option<StateHandle> {
         let stands = Stands::from(found);
         let handle = &found.pointer.state;
-        let before = self.0.insert(job.clone(), Ownership::Known(stands));
+        let before = self.put(job, Ownership::Known(stands));
         match before {
             Some(Ownership::Doubtful { before, attempted }) if attempted == *handle => before.filter(|b| b != handle),
             _ => None,

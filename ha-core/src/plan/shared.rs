@@ -8,6 +8,7 @@ use crate::backend::Expect;
 use crate::discard::Discards;
 use crate::names::layout;
 use crate::state::{StateHandle, StateStorage};
+use crate::telemetry::{Stopwatch, record as measured};
 use crate::writer::{Committed, Writer};
 use crate::{Error, ErrorKind, JobId};
 
@@ -180,7 +181,9 @@ impl Shared {
         };
         self.discards.room().await;
         let folder = layout::states(layout::PLAN_STATES, job);
-        let handle = self.storage.write_as(&writer.origin(), &folder, plan.plan.clone()).await?;
+        let origin = writer.origin();
+        let write = self.storage.write_as(&origin, &folder, plan.plan.clone());
+        let handle = measured::state_call(writer.seam(), "write", write, |handle| handle.length).await?;
         let pointer = Pointer { state: handle.clone(), requirements: plan.requirements.clone() };
         let linked = match self.still_started(start, "put execution plan").await {
             Ok(mut state) => self.link(&writer, &mut state, job, &pointer).await,
@@ -223,14 +226,22 @@ impl Shared {
         let mut seen = None;
         for _ in 0..=ATTEMPTS {
             let mut state = self.started("recover execution plan").await?;
+            let seam = self.writer.seam();
+            let listing = Stopwatch::start(seam);
             let Some(found) = self.find(job).await? else {
                 state.owned.forget(job);
                 return Ok(None);
             };
+            measured::recovery_step("plans", "list", listing, seam);
             let (start, before) = (state.start, state.owned.get(job).cloned());
             drop(state);
-            let error = match self.storage.read(&found.pointer.state).await {
+            let loading = Stopwatch::start(seam);
+            let read = self.storage.read(&found.pointer.state);
+            let error = match measured::state_call(seam, "read", read, |plan| plan.len() as u64).await {
                 Ok(plan) => {
+                    measured::recovery_step("plans", "load", loading, seam);
+                    measured::recovered("plans", 1);
+                    tracing::debug!(%job, bytes = plan.len(), "execution plan recovered");
                     let mut state = self.still_started(start, "recover execution plan").await?;
                     // Race: another call of this store wrote the plan while its state was read.
                     // Closed by: what the store knows of the plan is still what it was, or is what was read.

@@ -11,6 +11,7 @@ use super::shared::Shared;
 use crate::backend::{Change, Entry, Key, Mark, Prefix, Revision, Scope};
 use crate::names::layout;
 use crate::seam::Task;
+use crate::telemetry::record as measured;
 use crate::writer::Writer;
 use crate::{Error, ErrorKind, JobId};
 
@@ -94,6 +95,7 @@ impl Watch {
                 Err(error) if error.kind() == ErrorKind::Closed => return,
                 Err(error) => {
                     tracing::warn!(%error, "the watch of execution plans failed; it looks again after a pause");
+                    measured::watch_failed("plans");
                     seam.sleep(seam.jittered(pause)).await;
                     // What was missed is not known, so all is read anew.
                     (seen, pause) = (Mark::UNSEEN, (pause * 2).min(PAUSE_MAX));
@@ -150,6 +152,7 @@ impl Watch {
             }
         }
         let removed: Vec<JobId> = absent.into_iter().filter(|job| state.owned.is_known(job)).collect();
+        measured::looked("plans", true, !(added.is_empty() && removed.is_empty()));
         // Race: the news is older than what this store did since; it may have removed what is called
         //       present, and put anew what is called absent.
         // Closed by: looking again under the store's lock.

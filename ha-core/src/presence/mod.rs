@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use crate::backend::Latch;
 use crate::evidence::{Detector, Identity, Presence, PresenceStats, Serving, Suspect};
 use crate::seam::Seam;
+use crate::telemetry::record as measured;
 
 use line::{Line, Sight};
 use server::Server;
@@ -70,19 +71,22 @@ impl Memory {
 
     fn greeted(&self, identity: Identity, was_dead: bool) {
         self.handshakes.fetch_add(1, Ordering::Relaxed);
+        measured::presence_seen();
         if was_dead {
             self.suspicions().disarm(identity, self.seam.now());
-            self.wrong(identity, "it answers");
+            self.wrong(identity, "answers", "it answers");
         }
     }
 
     fn found_dead(&self, identity: Identity, address: SocketAddr) {
         self.evidence.fetch_add(1, Ordering::Relaxed);
+        measured::evidence_found();
         tracing::info!(%identity, %address, "evidence that a holder is dead: its connection ended, and nobody listens");
     }
 
-    fn wrong(&self, identity: Identity, proof: &'static str) {
+    fn wrong(&self, identity: Identity, label: &'static str, proof: &'static str) {
         self.wrong.fetch_add(1, Ordering::Relaxed);
+        measured::suspicion_wrong(label);
         tracing::warn!(%identity, proof, "evidence of a death was wrong; this process waits for silence for a while");
     }
 
@@ -158,6 +162,7 @@ impl Detector for PresenceDetector {
         self.memory.suspicions().evicted(identity, latch, epoch);
         if by_us {
             self.memory.takeovers.fetch_add(1, Ordering::Relaxed);
+            measured::taken_over();
             tracing::info!(%latch, epoch, %identity, "took the place of a dead holder on evidence");
         }
     }
@@ -165,10 +170,10 @@ impl Detector for PresenceDetector {
     fn holds(&self, identity: Identity, latch: &Latch, epoch: u64, took_over_from: Option<Identity>) {
         let now = self.seam.now();
         if self.memory.suspicions().holds(identity, latch, epoch, now) {
-            self.memory.wrong(identity, "it took the latch again");
+            self.memory.wrong(identity, "took_again", "it took the latch again");
         }
         if took_over_from == Some(self.identity) && self.memory.suspicions().accused(identity, latch, epoch, now) {
-            self.memory.wrong(identity, "it took this process for dead");
+            self.memory.wrong(identity, "accused_us", "it took this process for dead");
         }
     }
 

@@ -27,6 +27,7 @@ use crate::backend::{Backend, Commit, Expect, Fence, Key, Outcome, Revision};
 use crate::formats::Formats;
 use crate::record::write_id_of;
 use crate::seam::{Moment, Seam};
+use crate::telemetry::{CommitUnderWay, ResolutionUnderWay};
 use crate::{Error, ErrorKind};
 
 use barrier::Barriers;
@@ -139,7 +140,14 @@ impl Committer {
     ///
     /// # Cancel safety
     /// After a drop it may have been applied, or may still be, as with `Indeterminate`.
-    pub async fn commit(&self, mut commit: Commit) -> Result<Outcome, Error> {
+    pub async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+        let under_way = CommitUnderWay::begin(&self.seam);
+        let outcome = self.commit_in_turn(commit).await;
+        under_way.ended(&outcome);
+        outcome
+    }
+
+    async fn commit_in_turn(&self, mut commit: Commit) -> Result<Outcome, Error> {
         let _lanes = self.lanes.enter(&commit).await;
         if commit.guard.is_none() {
             return self.send(&commit).await;
@@ -196,7 +204,22 @@ impl Committer {
     }
 
     async fn resolve(&self, commit: &Commit, lost: Error) -> Result<Outcome, Error> {
-        tracing::debug!(write_id = %commit.id, error = %lost, "the outcome of a commit is unknown; finding out");
+        let epoch = commit.guard.as_ref().map(|fence| fence.term.epoch);
+        tracing::debug!(write_id = %commit.id, epoch, error = %lost, "the outcome of a commit is unknown; finding out");
+        let under_way = ResolutionUnderWay::begin(&self.seam);
+        let outcome = self.find_out(commit, lost).await;
+        under_way.ended(&outcome);
+        match &outcome {
+            Ok(found) => {
+                let applied = matches!(found, Outcome::Applied { .. });
+                tracing::debug!(write_id = %commit.id, epoch, applied, "the outcome of a commit was found out");
+            }
+            Err(error) => tracing::warn!(write_id = %commit.id, epoch, %error, "the outcome of a commit stays unknown"),
+        }
+        outcome
+    }
+
+    async fn find_out(&self, commit: &Commit, lost: Error) -> Result<Outcome, Error> {
         let creates = commit.writes.iter().any(|w| w.expect == Expect::Absent && w.value.is_some());
         let give_up = self.seam.now() + self.budget;
         let mut pause = PAUSE_MIN;

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::backend::{Backend, Change, Entry, Key, Mark, Prefix, Scope, Snapshot};
 use crate::seam::{Moment, Seam, Task};
+use crate::telemetry::record as measured;
 use crate::{Error, ErrorKind};
 
 /// The pause after a watch that failed.
@@ -111,12 +112,14 @@ impl Following {
         let mut mark = Mark::UNSEEN;
         loop {
             match self.next(&mut entries, mark).await {
-                Ok(next) => {
+                Ok((next, woken)) => {
                     mark = next;
-                    self.show(&entries, Freshness::Fresh);
+                    let news = self.show(&entries, Freshness::Fresh);
+                    measured::looked("leader", woken, news);
                 }
                 Err(error) => {
                     tracing::debug!(below = %self.below, ?error, "following failed; reading anew");
+                    measured::watch_failed("leader");
                     let closed = error.kind() == ErrorKind::Closed;
                     self.show_stale(error);
                     if closed {
@@ -130,21 +133,21 @@ impl Following {
         }
     }
 
-    /// Waits for the next change and brings the entries up to it.
-    async fn next(&self, entries: &mut BTreeMap<Key, Entry>, mark: Mark) -> Result<Mark, Error> {
+    /// Waits for the next change and brings the entries up to it. Whether it was woken, and not only too long without.
+    async fn next(&self, entries: &mut BTreeMap<Key, Entry>, mark: Mark) -> Result<(Mark, bool), Error> {
         let scope = Scope::Below(self.below.clone());
         let changed = self.backend.changed(&scope, &mark);
         match self.seam.timeout(self.seam.jittered(self.reread), changed).await {
-            Some(Ok(Change::Snapshot(snapshot))) => Ok(replace(entries, snapshot)),
+            Some(Ok(Change::Snapshot(snapshot))) => Ok((replace(entries, snapshot), true)),
             Some(Ok(Change::Delta { entries: written, removed, mark })) => {
                 removed.iter().for_each(|key| drop(entries.remove(key)));
                 entries.extend(written.into_iter().map(|entry| (entry.key.clone(), entry)));
-                Ok(mark)
+                Ok((mark, true))
             }
             Some(Err(error)) => Err(error),
             // A hint, or too long a silence: a wake-up may have been lost.
-            Some(Ok(_)) | None => match self.seam.timeout(self.reread, self.backend.list(&self.below)).await {
-                Some(listed) => Ok(replace(entries, listed?)),
+            hint => match self.seam.timeout(self.reread, self.backend.list(&self.below)).await {
+                Some(listed) => Ok((replace(entries, listed?), hint.is_some())),
                 None => Err(Error::new(ErrorKind::Unavailable, "follow")
                     .at(&self.below)
                     .because(format!("no answer within {:?}", self.reread))),
@@ -152,9 +155,12 @@ impl Following {
         }
     }
 
-    fn show(&self, entries: &BTreeMap<Key, Entry>, freshness: Freshness) {
+    /// Whether the entries are others than before.
+    fn show(&self, entries: &BTreeMap<Key, Entry>, freshness: Freshness) -> bool {
+        let mut news = false;
         self.sender.send_if_modified(|view| {
             let same = *view.entries == *entries;
+            news = !same;
             let was_fresh = matches!(view.freshness, Freshness::Fresh);
             if !same {
                 view.entries = Arc::new(entries.clone());
@@ -162,6 +168,7 @@ impl Following {
             view.freshness = freshness;
             !(same && was_fresh)
         });
+        news
     }
 
     fn show_stale(&self, error: Error) {

@@ -175,6 +175,14 @@ impl LeaderWatch {
         self.error = reading.error;
         let is_older = reading.epoch < self.epoch && reading.epoch != 0;
         if !is_older {
+            if self.shown != reading.view {
+                let shown = match &reading.view {
+                    LeaderView::Unknown => "unknown",
+                    LeaderView::Vacant => "vacant",
+                    LeaderView::Leader(_) => "leader",
+                };
+                tracing::debug!(of = %followed.info_key, epoch = reading.epoch, shown, "another view of the leader");
+            }
             self.epoch = self.epoch.max(reading.epoch);
             self.shown = reading.view;
         }

@@ -74,4 +74,8 @@ impl<T: BackendConnector> HighAvailabilityServicesFactory for T {
         let backend = self.connect_backend(setup).await?;
         Ok(Arc::new(ClientHaServices::new(backend, &setup.options, setup.seam.clone())?))
     }
+
+    fn connector(&self) -> Option<&dyn BackendConnector> {
+        Some(self)
+    }
 }

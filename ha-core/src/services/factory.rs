@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BackendSettings, ClientHighAvailabilityServices, HighAvailabilityServices, ServicesOptions};
+use super::{
+    BackendConnector, BackendSettings, ClientHighAvailabilityServices, HighAvailabilityServices, ServicesOptions,
+};
 use crate::Error;
 use crate::seam::Seam;
 use crate::state::StateStorage;
@@ -77,4 +79,10 @@ pub trait HighAvailabilityServicesFactory: fmt::Debug + Send + Sync {
         &self,
         setup: &ServicesSetup,
     ) -> Result<Arc<dyn ClientHighAvailabilityServices>, Error>;
+
+    /// What makes handles on the backend that these services stand on, for tools that look at it. `None` (the default): they
+    /// stand on none, or on one that they keep to themselves.
+    fn connector(&self) -> Option<&dyn BackendConnector> {
+        None
+    }
 }

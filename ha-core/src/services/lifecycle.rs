@@ -27,7 +27,7 @@ pub enum Closing {
 }
 
 /// The cluster's part of a state storage: below its id, with names that are not those of a cluster elsewhere.
-pub(super) fn storage_of(
+pub(crate) fn storage_of(
     storage: &StateStorage,
     options: &ServicesOptions,
     root: &Prefix,

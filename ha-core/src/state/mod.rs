@@ -5,36 +5,46 @@
 //! backend implies that its state exists**; state without a handle is an orphan, and harmless.
 
 mod chunks;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+mod cloud;
+mod failure;
 mod handle;
+mod keys;
+mod modified;
+mod open;
+mod options;
 mod origin;
+mod parts;
+mod read;
 mod sweep;
+mod upload;
+mod write;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use object_store::local::LocalFileSystem;
-use object_store::memory::InMemory;
+use futures_util::future::BoxFuture;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
-use url::Url;
 
 use crate::backend::{Name, Prefix};
 use crate::seam::Seam;
 use crate::{Error, ErrorKind};
+use options::Limits;
 
 pub use chunks::{Chunks, chunks_from_reader, chunks_of};
 pub use handle::StateHandle;
+pub use keys::{STORAGE_KEYS, StorageKey};
+pub use options::StorageOptions;
 pub(crate) use origin::{Origin, Tag};
 pub(crate) use sweep::{Candidate, name_in};
-
-/// How many names are tried before a collision is taken for a broken storage.
-const NAME_TRIES: usize = 4;
 
 /// A place that state is written to and read from, by URL. Clones are the same place.
 ///
 /// Every state gets a name of its own and is never overwritten. On `file://` a write is durable
-/// when it returns: file, directory entry, and every directory made on the way are fsynced.
+/// when it returns: file, directory entry, and every directory made on the way are fsynced. On an object store it is
+/// durable when the store has acknowledged it.
 ///
 /// ```
 /// # use ha_core::{seam::Seam, state::StateStorage, backend::Name};
@@ -48,57 +58,63 @@ const NAME_TRIES: usize = 4;
 #[derive(Clone)]
 pub struct StateStorage {
     store: Arc<dyn ObjectStore>,
+    /// The same store for what must not exist yet. Its client sends a request once and never again by itself, so that
+    /// "already exists" says something.
+    creates: Arc<dyn ObjectStore>,
     /// Ends with a slash; without credentials.
     base: Arc<str>,
     /// Where in the object store the base lies: empty, or ending with a slash.
     below: Arc<str>,
     /// The directory of the object store, if it is one.
     directory: Option<Arc<std::path::Path>>,
+    /// What holds for a store that is reached over a network.
+    network: Option<Arc<Network>>,
     /// Stands in the names of states of one cluster; empty outside of a cluster.
     place: Arc<str>,
     seam: Seam,
 }
 
+/// A store that may be slow, gone, or answer something else than was asked.
+struct Network {
+    limits: Limits,
+    /// How errors call what the states lie in; empty if they have no word for it.
+    bucket: String,
+    /// What no error may show.
+    secrets: Vec<String>,
+}
+
 impl StateStorage {
-    /// Opens the place that the URL names.
-    ///
-    /// * `file:///absolute/directory`: made if it is absent.
-    /// * `memory://`: in this process, gone with the last clone of this value.
-    ///
-    /// # Errors
-    /// * [`ErrorKind::Invalid`]: no URL, or a relative directory.
-    /// * [`ErrorKind::Unsupported`]: a scheme that this build does not know; the text lists those it knows.
-    /// * [`ErrorKind::Storage`]: the directory cannot be made or opened.
-    pub fn open(url: &str, seam: Seam) -> Result<Self, Error> {
-        let failed = |kind| Error::new(kind, "open state storage").at(without_credentials(url));
-        let parsed = Url::parse(url).map_err(|e| {
-            failed(ErrorKind::Invalid).because("write file:///absolute/directory or memory://").caused_by(e)
-        })?;
-        match parsed.scheme() {
-            "memory" => Ok(Self::over(Arc::new(InMemory::new()), "memory:///", seam)),
-            "file" => {
-                let directory = parsed.to_file_path().map_err(|()| {
-                    failed(ErrorKind::Invalid).because("write file:///absolute/directory, without a host")
-                })?;
-                make_durably(&directory)
-                    .map_err(|e| failed(ErrorKind::Storage).because("the directory cannot be made").caused_by(e))?;
-                let store = LocalFileSystem::new_with_prefix(&directory)
-                    .map_err(|e| failed(ErrorKind::Storage).caused_by(e))?
-                    // Off by default there; without it an acknowledged pointer could outlive its state.
-                    .with_fsync(true);
-                let base = format!("{}/", parsed.as_str().trim_end_matches('/'));
-                Ok(Self { directory: Some(directory.into()), ..Self::over(Arc::new(store), &base, seam) })
-            }
-            other => Err(failed(ErrorKind::Unsupported)
-                .because(format!("no state storage for {other}://; there are file:// and memory://"))),
+    /// A place on an object store of your own. `base` is how handles name it: a URL without
+    /// credentials that ends with a slash. Each operation is attempted once, and takes as long as the store takes.
+    #[must_use]
+    pub fn over(store: Arc<dyn ObjectStore>, base: &str, seam: Seam) -> Self {
+        Self {
+            creates: Arc::clone(&store),
+            store,
+            base: base.into(),
+            below: "".into(),
+            directory: None,
+            network: None,
+            place: "".into(),
+            seam,
         }
     }
 
-    /// A place on an object store of your own. `base` is how handles name it: a URL without
-    /// credentials that ends with a slash.
-    #[must_use]
-    pub fn over(store: Arc<dyn ObjectStore>, base: &str, seam: Seam) -> Self {
-        Self { store, base: base.into(), below: "".into(), directory: None, place: "".into(), seam }
+    /// As [`StateStorage::over`], of a store that is reached over a network: writes are tried again, large states go in
+    /// parts, and every operation ends within the options' limits. The store tries again itself what changes nothing;
+    /// it **must not re-send a conditional create** (`PutMode::Create`), or an orphan is left where its answer was lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`]: the options; see [`StorageOptions::check`].
+    pub fn over_network(
+        store: Arc<dyn ObjectStore>,
+        base: &str,
+        options: &StorageOptions,
+        seam: Seam,
+    ) -> Result<Self, Error> {
+        options.check()?;
+        let network = Network { limits: Limits::of(options)?, bucket: String::new(), secrets: options.secrets() };
+        Ok(Self { network: Some(Arc::new(network)), ..Self::over(store, base, seam) })
     }
 
     /// The part of this place that belongs to one cluster: `<base>/<cluster id>/`. States that are written under a
@@ -114,79 +130,6 @@ impl StateStorage {
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
-    }
-
-    /// Writes state under a new name in the folder, durably, and says where.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Storage`] or [`ErrorKind::Denied`]: full, read-only, unreachable. There may be
-    /// an orphan; there is no handle to it.
-    ///
-    /// # Cancel safety
-    /// After a drop there may be an orphan.
-    pub async fn write(&self, folder: &[Name], bytes: Bytes) -> Result<StateHandle, Error> {
-        self.write_as(&Origin::Unknown, folder, bytes).await
-    }
-
-    /// As [`StateStorage::write`], under a name that tells who may collect the state.
-    pub(crate) async fn write_as(&self, origin: &Origin, folder: &[Name], bytes: Bytes) -> Result<StateHandle, Error> {
-        let (length, sha256) = (bytes.len() as u64, handle::sha256_of(&bytes));
-        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let mut collision = None;
-        for _ in 0..NAME_TRIES {
-            let (path, uri) = self.new_path(origin, folder);
-            match self.store.put_opts(&path, bytes.clone().into(), create.clone()).await {
-                Ok(_) => return Ok(StateHandle { uri, length, sha256 }),
-                Err(error @ object_store::Error::AlreadyExists { .. }) => collision = Some(error),
-                Err(error) => return Err(self.failed("write state", path.as_ref(), error)),
-            }
-        }
-        let error = Error::new(ErrorKind::Storage, "write state")
-            .at(&self.base)
-            .because(format!("{NAME_TRIES} random names were all taken: is the random source broken?"));
-        Err(match collision {
-            Some(collision) => error.caused_by(collision),
-            None => error,
-        })
-    }
-
-    /// Reads state and verifies length and checksum.
-    ///
-    /// # Errors
-    /// * [`ErrorKind::StateMissing`]: nothing is there.
-    /// * [`ErrorKind::Corrupt`]: something else is there.
-    /// * [`ErrorKind::Invalid`]: the handle leads to another storage than this one.
-    /// * [`ErrorKind::Storage`], [`ErrorKind::Denied`]: it could not be read; try again.
-    ///
-    /// Nothing is deleted in any of these cases.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost by dropping the future.
-    pub async fn read(&self, handle: &StateHandle) -> Result<Bytes, Error> {
-        let path = self.path_of(handle)?;
-        let got = self.store.get(&path).await.map_err(|e| self.failed("read state", path.as_ref(), e))?;
-        // Looked at first: bytes that are not ours may be far more than we would want to load.
-        if got.meta.size != handle.length {
-            return Err(handle.corrupt(format!("{} bytes, {} were written", got.meta.size, handle.length)));
-        }
-        let bytes = got.bytes().await.map_err(|e| self.failed("read state", path.as_ref(), e))?;
-        handle.verify(&bytes)?;
-        Ok(bytes)
-    }
-
-    /// Deletes state. Success also if it is gone already.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Storage`], [`ErrorKind::Denied`], [`ErrorKind::Invalid`]: the state is an orphan now.
-    ///
-    /// # Cancel safety
-    /// After a drop the state may be deleted or not.
-    pub async fn discard(&self, handle: &StateHandle) -> Result<(), Error> {
-        let path = self.path_of(handle)?;
-        match self.store.delete(&path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed("discard state", path.as_ref(), error)),
-        }
     }
 
     /// A path in the object store that nothing has, and the URL of what will be there.
@@ -219,47 +162,45 @@ impl StateStorage {
         }
     }
 
-    fn failed(&self, operation: &'static str, path: &str, error: object_store::Error) -> Error {
-        use object_store::Error as Store;
-        let (kind, why) = match &error {
-            Store::NotFound { .. } => (ErrorKind::StateMissing, "nothing is there; was it removed by hand?"),
-            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
-                (ErrorKind::Denied, "correct the permissions of the state storage")
-            }
-            _ => (ErrorKind::Storage, "is it full, read-only or unreachable?"),
-        };
-        let path = path.strip_prefix(&*self.below).unwrap_or(path);
-        Error::new(kind, operation).at(handle::shown(&format!("{}{path}", self.base))).because(why).caused_by(error)
+    /// Waits for what a store over a network does, at most as long as one operation may take. Whoever holds a lock
+    /// meanwhile holds it no longer than that for each state.
+    async fn bounded<T>(
+        &self,
+        operation: &'static str,
+        path: &Path,
+        work: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        let Some(network) = &self.network else { return work.await };
+        let at_most = network.limits.operation();
+        self.seam.timeout(at_most, work).await.unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Storage, operation)
+                .at(self.shown(path))
+                .because(format!("the store gave no answer within {at_most:?}: is it overloaded, or cut off?")))
+        })
     }
 }
 
-/// Makes a directory and those above it. Each new entry is fsynced, as those are that are made later.
-fn make_durably(directory: &std::path::Path) -> std::io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let Some(parent) = directory.parent() else { return Ok(()) };
-    make_durably(parent)?;
-    match std::fs::create_dir(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-        // Made by another just now: it may not have fsynced it yet.
-        _ => {}
-    }
-    std::fs::File::open(parent)?.sync_all()
+/// Does it as a task, which goes on while nobody looks: a request that is not polled is one that the store gives up.
+/// Dropping what is answered ends it; `None`: the runtime has ended.
+fn driven<T: Send + 'static>(
+    seam: &Seam,
+    work: impl Future<Output = T> + Send + 'static,
+) -> BoxFuture<'static, Option<T>> {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let task = seam.spawn(async move {
+        // Whoever wanted it may have gone meanwhile.
+        let _ = answer.send(work.await);
+    });
+    Box::pin(async move {
+        let _task = task;
+        answered.await.ok()
+    })
 }
 
 impl fmt::Debug for StateStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The object store itself may hold credentials.
         f.debug_struct("StateStorage").field("base", &self.base).finish_non_exhaustive()
-    }
-}
-
-/// The URL as it may be shown: what stands before an `@` is left out.
-fn without_credentials(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => url.to_owned(),
     }
 }
 

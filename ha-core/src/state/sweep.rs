@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::{Origin, StateStorage, Tag};
@@ -60,12 +59,13 @@ impl StateStorage {
         let below = Path::from(format!("{}{folder}", self.below));
         let mut found = Vec::new();
         let mut listed = self.store.list(Some(&below));
-        while let Some(meta) = listed.next().await {
+        // Each page within the limits; how many there are is for the store to say.
+        while let Some(meta) = self.bounded("list states", &below, async { Ok(listed.next().await) }).await? {
             let meta = match meta {
                 Ok(meta) => meta,
                 // Deleted since the list began.
                 Err(object_store::Error::NotFound { .. }) => continue,
-                Err(error) => return Err(self.failed("list states", below.as_ref(), error)),
+                Err(error) => return Err(self.failed("list states", &below, error)),
             };
             // Exactly where states of this folder lie: below the name of a job.
             let relative = meta.location.as_ref().strip_prefix(&*self.below).unwrap_or_default().to_owned();
@@ -106,10 +106,7 @@ impl StateStorage {
     /// Deletes a candidate. Success also if it is gone already.
     pub(crate) async fn sweep(&self, candidate: &Candidate) -> Result<(), Error> {
         match &candidate.place {
-            Place::State(path) => match self.store.delete(path).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(self.failed("collect orphan", path.as_ref(), error)),
-            },
+            Place::State(path) => self.delete("collect orphan", path).await,
             Place::Unfinished(path) => match std::fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     Err(Error::new(ErrorKind::Storage, "collect orphan").at(&candidate.uri).caused_by(error))

@@ -1,5 +1,8 @@
 use std::error::Error as _;
 
+use bytes::Bytes;
+use url::Url;
+
 use super::*;
 
 fn folder() -> Vec<Name> {

@@ -10,12 +10,13 @@ use crate::backend::{
     SessionOptions, Snapshot, Term,
 };
 use crate::seam::{Deadline, Moment, Seam};
+use crate::telemetry::record;
 
 /// Counts and times every call through the `metrics` facade.
 ///
-/// * `ha_backend_calls_total{backend, operation, outcome}` (counter): `outcome` is `ok`, for commits
-///   `applied`, `conflict` or `fenced`, for attempts on a latch `won` or `held`, else `error`.
-/// * `ha_backend_call_seconds{backend, operation}` (histogram): not for `changed`, which waits.
+/// As [`BACKEND_CALLS`](crate::telemetry::names::BACKEND_CALLS), whose `outcome` is `ok`, for commits `applied`,
+/// `conflict` or `fenced`, for attempts on a latch `won` or `held`, else `error`; and as
+/// [`BACKEND_CALL_SECONDS`](crate::telemetry::names::BACKEND_CALL_SECONDS).
 #[derive(Debug)]
 pub struct Metered {
     inner: Arc<dyn Backend>,
@@ -30,9 +31,7 @@ struct Meter {
 
 impl Meter {
     fn count(&self, operation: &'static str, outcome: &'static str) {
-        metrics::counter!("ha_backend_calls_total",
-            "backend" => self.backend, "operation" => operation, "outcome" => outcome)
-        .increment(1);
+        record::backend_call(self.backend, operation, outcome, None);
     }
 
     fn done<T>(
@@ -43,9 +42,8 @@ impl Meter {
         outcome: impl FnOnce(&T) -> &'static str,
     ) -> Result<T, Error> {
         let took: Duration = self.seam.now().since(began);
-        metrics::histogram!("ha_backend_call_seconds", "backend" => self.backend, "operation" => operation)
-            .record(took.as_secs_f64());
-        self.count(operation, result.as_ref().map_or("error", outcome));
+        let outcome = result.as_ref().map_or("error", outcome);
+        record::backend_call(self.backend, operation, outcome, Some(took));
         result
     }
 }

@@ -300,4 +300,5 @@ pub(super) const BEYOND: &[Row] = &[
     ),
     x(41, "calls dropped on their way", Own),
     x(42, "a state storage that hangs", Own),
+    x(43, "a planned hand-over that an operator asks for", Own),
 ];

@@ -11,6 +11,8 @@ use object_store::{
     ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
+use tokio::sync::oneshot;
+
 use super::state_plan::{StateCall, StateFault, StatePlan};
 
 /// Carries out a [`StatePlan`] on the way to an object store. Lists and copies never go wrong.
@@ -112,7 +114,8 @@ impl ObjectStore for FaultyStates {
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let inner = self.inner.put_multipart_opts(path, options).await?;
-        Ok(Box::new(FaultyUpload { inner: Arc::new(tokio::sync::Mutex::new(inner)), store: self.clone() }))
+        let inner = Arc::new(tokio::sync::Mutex::new(inner));
+        Ok(Box::new(FaultyUpload { inner, store: self.clone(), turn: None }))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
@@ -161,16 +164,26 @@ impl fmt::Display for FaultyStates {
 struct FaultyUpload {
     inner: Arc<tokio::sync::Mutex<Box<dyn MultipartUpload>>>,
     store: FaultyStates,
+    /// Comes when the newest part was handed on, or will never be.
+    turn: Option<oneshot::Receiver<()>>,
 }
 
 #[async_trait]
 impl MultipartUpload for FaultyUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let (inner, store) = (Arc::clone(&self.inner), self.store.clone());
+        // Several may be on their way; a part is what its place among the calls says, whichever is polled first.
+        let (handed_on, next) = oneshot::channel();
+        let turn = self.turn.replace(next);
         Box::pin(async move {
+            if let Some(turn) = turn {
+                // An error: the part before will never be handed on.
+                let _ = turn.await;
+            }
             let then = store.before(StateCall::Part).await?;
-            // Who uploads awaits each part before the next, so parts cannot change places here.
             let part = inner.lock().await.put_part(then.spoil_payload(data));
+            // Nobody waits: this is the last part.
+            let _ = handed_on.send(());
             part.await?;
             then.answer(())
         })

@@ -1,6 +1,7 @@
 //! Real servers for tests: thrown away after use, on free ports of loopback.
 //!
 //! * [`consul`]: agents of Consul, one or several.
+//! * [`s3`]: a store that speaks S3.
 //!
 //! # What is seen to
 //! * A server never outlives the value that stands for it, also not after a panic. Nor does it outlive the test
@@ -14,7 +15,7 @@
 //! * Waits are for what the server answers, with a deadline.
 //!
 //! # Where the programs come from
-//! The environment variable (`CONSUL_BIN`), else the `PATH`, else what `cargo xtask servers` unpacked below the
+//! The environment variable (`CONSUL_BIN`, `S3S_FS_BIN`), else the `PATH`, else what `cargo xtask servers` unpacked below the
 //! target folder. Without a program a start answers [`Missing`](crate::Missing), which the suites show as skipped
 //! here and as failed where `CI` is set.
 
@@ -22,6 +23,7 @@ pub mod consul;
 mod http;
 mod ports;
 mod program;
+pub mod s3;
 mod sought;
 
 pub use http::Answer;

@@ -1,7 +1,9 @@
-//! Callbacks that misbehave, and calls and services that end early.
+//! Callbacks that misbehave, and calls and services that end early.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use ha_core::election::{LossReason, StepDown};
 use ha_core::{ComponentId, ErrorKind, HighAvailabilityServices};
 
 use super::checkpoints::{add, checkpoint, ids, recovered};
@@ -135,4 +137,30 @@ pub async fn x_41_dropped_calls_leave_the_rules_intact(c: Cluster) {
     let (_two, leads) = c.take_over("two").await;
     assert_eq!(content(&started(&leads).await.0, "a").await.unwrap(), "last");
     assert_eq!(ids(&recovered(&leads, 2).await).await.last(), Some(&100));
+}
+
+pub async fn x_43_who_is_asked_to_step_down_hands_over_and_does_not_win_again(c: Cluster) {
+    const LONG: Duration = Duration::from_secs(60);
+    let (one, leads) = c.leader("one").await;
+    // It wants to lead again at once, on a session of its own making.
+    let eager = one.contend_as(ComponentId::resource_manager()).await;
+    eager.granted(&c, 1).await;
+    let (plans, _) = started(&leads).await;
+    let two = c.process("two").await;
+    let waiting = two.contend().await;
+    let operator = StepDown::new(c.connect().await, &c.options("operator"), c.seam().clone()).unwrap();
+    let asked = c.in_time("hands over", operator.ask(None, LONG, LONG)).await.unwrap();
+    assert_eq!((asked.epoch, asked.over), (Some(leads.token().epoch()), true), "{asked:?}");
+    assert_eq!(c.in_time("it is told why", leads.lost()).await, LossReason::AskedToStepDown);
+    waiting.granted(&c, 1).await;
+    assert!(asked.now > asked.epoch, "{asked:?}");
+    assert_deposed("a write of who stepped down", plans.put_execution_plan(&plan("a", "late")).await);
+    assert_eq!(c.entry("leader/step_down").await, None, "the request was taken back");
+    // Nobody is kept from leading for good.
+    waiting.close(&c).await;
+    eager.granted(&c, 3).await;
+    drop((eager, leads));
+    c.in_time("one closes", one.services.close()).await.unwrap();
+    let asked = c.in_time("nobody is asked", operator.ask(None, LONG, LONG)).await.unwrap();
+    assert_eq!((asked.epoch, asked.over), (None, false), "{asked:?}");
 }

@@ -390,6 +390,8 @@ macro_rules! services_cases {
                 "Dropped calls leave the rules intact.";
             storage::x_42_a_state_storage_that_hangs_holds_up_nothing_else []
                 "A state storage that hangs holds up nothing else.";
+            endings::x_43_who_is_asked_to_step_down_hands_over_and_does_not_win_again []
+                "Who is asked to step down hands over, and does not win again before somebody else has led.";
         }
     };
 }

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Package, Server, quiet};
+use super::{Package, quiet};
 
 /// It fetches as the machine's own apt does: by its proxies, certificates and passwords.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// Fetches the server's package for this machine and unpacks it into the folder.
+/// Fetches the package for this machine and unpacks it into the folder.
 ///
 /// # Errors
 /// This is no such distribution, no mirror has the package, or what came is not what was asked for.
-pub(super) fn fetch_and_unpack(server: &Server, folder: &Path) -> Result<(), String> {
-    let package = package_for(server, architecture()?.trim())?;
+pub(super) fn fetch_and_unpack(packages: &[Package], folder: &Path) -> Result<(), String> {
+    let package = package_for(packages, architecture()?.trim())?;
     let file = folder.join("package.deb");
     fetch(package, &mirrors()?, &file)?;
     let tree = folder.join("tree");
@@ -23,10 +23,10 @@ pub(super) fn fetch_and_unpack(server: &Server, folder: &Path) -> Result<(), Str
     std::fs::remove_file(&file).map_err(|error| format!("{} could not be removed: {error}", file.display()))
 }
 
-/// The checksum of the server's package for this machine, if there is one.
-pub(super) fn pinned(server: &Server) -> Option<&'static str> {
+/// The checksum of the package for this machine, if there is one.
+pub(super) fn pinned(packages: &'static [Package]) -> Option<&'static str> {
     let architecture = architecture().ok()?;
-    package_for(server, architecture.trim()).ok().map(|package| package.sha256)
+    package_for(packages, architecture.trim()).ok().map(|package| package.sha256)
 }
 
 fn architecture() -> Result<String, String> {
@@ -34,8 +34,8 @@ fn architecture() -> Result<String, String> {
     asked.map_err(|why| format!("this is no Debian and nothing like it: {why}"))
 }
 
-fn package_for<'a>(server: &'a Server, architecture: &str) -> Result<&'a Package, String> {
-    let found = server.packages.iter().find(|package| package.architecture == architecture);
+fn package_for<'a>(packages: &'a [Package], architecture: &str) -> Result<&'a Package, String> {
+    let found = packages.iter().find(|package| package.architecture == architecture);
     found.ok_or_else(|| format!("no package for `{architecture}` is known"))
 }
 
@@ -84,7 +84,7 @@ fn verify(package: &Package, file: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SERVERS;
+    use super::super::CONSUL;
     use super::super::tests::Folder;
     use super::*;
 
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn an_architecture_without_a_package_is_named() {
-        assert!(package_for(&SERVERS[0], "amd64").is_ok());
-        let message = package_for(&SERVERS[0], "m68k").unwrap_err();
+        assert!(package_for(CONSUL, "amd64").is_ok());
+        let message = package_for(CONSUL, "m68k").unwrap_err();
         assert!(message.contains("m68k"), "{message}");
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let folder = Folder::new("verify");
         let file = folder.0.join("package.deb");
         std::fs::write(&file, "something else").unwrap();
-        let message = verify(&SERVERS[0].packages[0], &file).unwrap_err();
-        assert!(message.contains(SERVERS[0].packages[0].sha256), "{message}");
+        let message = verify(&CONSUL[0], &file).unwrap_err();
+        assert!(message.contains(CONSUL[0].sha256), "{message}");
     }
 }

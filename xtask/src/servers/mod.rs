@@ -1,4 +1,4 @@
-//! Real servers for the tests: found where the machine has them, else unpacked below the target folder.
+//! Real servers for the tests: found where the machine has them, else unpacked or built below the target folder.
 //!
 //! The tests look in the same places in the same order (`ha_testkit::servers`), so nothing is handed on.
 
@@ -10,6 +10,7 @@ use crate::metadata;
 use crate::steps::{Context, Verdict};
 
 mod debian;
+mod registry;
 mod unpack;
 
 /// A server that tests start.
@@ -21,9 +22,18 @@ pub(crate) struct Server {
     variable: &'static str,
     /// What makes the program say its version and end.
     probe: &'static str,
-    /// Where the program stands in its package.
+    /// Where the program stands in what was unpacked or built.
     program: &'static str,
-    packages: &'static [Package],
+    source: Source,
+}
+
+/// Where a program comes from that the machine does not have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source {
+    /// One of these, unpacked.
+    Debian(&'static [Package]),
+    /// A crate, built: `features` are those that its program needs.
+    Crate { version: &'static str, features: &'static str },
 }
 
 /// A package of one architecture, as the distribution's pools have it.
@@ -37,24 +47,36 @@ pub(crate) struct Package {
 
 /// The newest version that a free distribution has: later ones have another licence. It is old, and what it
 /// does the later ones still do.
-const SERVERS: [Server; 1] = [Server {
-    name: "consul",
-    variable: "CONSUL_BIN",
-    probe: "version",
-    program: "usr/bin/consul",
-    packages: &[
-        Package {
-            architecture: "amd64",
-            pool_path: "pool/main/c/consul/consul_1.8.7+dfsg1-2+b3_amd64.deb",
-            sha256: "e4e888bba104daba1d9161f49bfc52649a7e4efd45b1a7ead5bc54f2cb9c89d9",
-        },
-        Package {
-            architecture: "arm64",
-            pool_path: "pool/main/c/consul/consul_1.8.7+dfsg1-2+b3_arm64.deb",
-            sha256: "7318cfa77a7ba6f71dd096e44353279de246ffc6561216ace42353685dcf8255",
-        },
-    ],
-}];
+const CONSUL: &[Package] = &[
+    Package {
+        architecture: "amd64",
+        pool_path: "pool/main/c/consul/consul_1.8.7+dfsg1-2+b3_amd64.deb",
+        sha256: "e4e888bba104daba1d9161f49bfc52649a7e4efd45b1a7ead5bc54f2cb9c89d9",
+    },
+    Package {
+        architecture: "arm64",
+        pool_path: "pool/main/c/consul/consul_1.8.7+dfsg1-2+b3_arm64.deb",
+        sha256: "7318cfa77a7ba6f71dd096e44353279de246ffc6561216ace42353685dcf8255",
+    },
+];
+
+const SERVERS: [Server; 2] = [
+    Server {
+        name: "consul",
+        variable: "CONSUL_BIN",
+        probe: "version",
+        program: "usr/bin/consul",
+        source: Source::Debian(CONSUL),
+    },
+    // Speaks S3 and keeps objects as files, so that they outlive its death. Later versions need a newer compiler.
+    Server {
+        name: "s3s-fs",
+        variable: "S3S_FS_BIN",
+        probe: "--version",
+        program: "usr/bin/s3s-fs",
+        source: Source::Crate { version: "0.14.1", features: "binary" },
+    },
+];
 
 /// As a step of the tests: what is missing is shown here, and fails where `CI` is set, as the tests do.
 ///
@@ -88,14 +110,19 @@ enum Absent {
 
 fn provide(root: &Path) -> Result<(), Absent> {
     let folder = metadata::target_folder(root).map_err(Absent::Broken)?.join("servers");
+    let mut missing = Vec::new();
     for server in &SERVERS {
         let program = match present(server, env::var_os(server.variable).map(PathBuf::from), env::var_os("PATH"))? {
-            Some(program) => program,
-            None => unpack::unpacked(server, &folder).map_err(|why| Absent::Missing(advice(server, &why)))?,
+            Some(program) => Ok(program),
+            None => unpack::unpacked(server, &folder),
         };
-        println!("{}: {}", server.name, program.display());
+        match program {
+            Ok(program) => println!("{}: {}", server.name, program.display()),
+            // The others are of use without it.
+            Err(why) => missing.push(advice(server, &why)),
+        }
     }
-    Ok(())
+    if missing.is_empty() { Ok(()) } else { Err(Absent::Missing(missing.join("; "))) }
 }
 
 /// The program that the machine itself has: the one that the variable names, else the first on the path.
@@ -120,9 +147,15 @@ fn runs(server: &Server, program: &Path) -> Result<(), String> {
 
 fn advice(server: &Server, why: &str) -> String {
     let Server { name, variable, .. } = server;
+    let install = match server.source {
+        Source::Debian(_) => format!("install it (on most systems the package is called `{name}`)"),
+        Source::Crate { version, features } => {
+            format!("install it (`cargo install {name} --version {version} --locked --features {features}`)")
+        }
+    };
     format!(
-        "there is no `{name}` and it could not be unpacked ({why}); install it (on most systems the package is called \
-         `{name}`) so that it is on the PATH, or set {variable} to the program"
+        "there is no `{name}` and it could not be had ({why}); {install} so that it is on the PATH, or set {variable} to \
+         the program"
     )
 }
 
@@ -202,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_package_is_pinned_and_none_names_a_host() {
-        for package in SERVERS.iter().flat_map(|server| server.packages) {
+        for package in CONSUL {
             assert!(package.sha256.len() == 64 && package.sha256.chars().all(|c| c.is_ascii_hexdigit()), "{package:?}");
             assert!(package.pool_path.starts_with("pool/") && !package.pool_path.contains("://"), "{package:?}");
         }

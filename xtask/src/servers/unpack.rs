@@ -3,17 +3,26 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::{Server, debian, runs};
+use super::{Server, Source, debian, registry, runs};
 
-/// Beside the unpacked tree: the checksum of the package that it came from.
-const PINNED: &str = "package.sha256";
+/// Beside the tree: what it came from, the checksum of a package or the version of a crate.
+const PINNED: &str = "pinned";
 
 /// The program below the folder; fetched if it is not there, or comes from another package than the pinned one.
 ///
 /// # Errors
 /// It is not there and could not be fetched, or does not run.
 pub(super) fn unpacked(server: &Server, folder: &Path) -> Result<PathBuf, String> {
-    unpacked_by(server, folder, debian::pinned(server), debian::fetch_and_unpack)
+    match server.source {
+        Source::Debian(packages) => {
+            let fetch = |_: &Server, new: &Path| debian::fetch_and_unpack(packages, new);
+            unpacked_by(server, folder, debian::pinned(packages), fetch)
+        }
+        Source::Crate { version, features } => {
+            let build = |server: &Server, new: &Path| registry::build(server.name, version, features, new);
+            unpacked_by(server, folder, Some(version), build)
+        }
+    }
 }
 
 fn unpacked_by(

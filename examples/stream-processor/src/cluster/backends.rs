@@ -25,6 +25,8 @@ pub enum Sharing {
 pub struct Wanted {
     /// Where the backend is reached, in the backend's own words; empty if it was not said.
     pub endpoint: String,
+    /// The backend's own settings beyond that.
+    pub settings: BackendSettings,
     /// Who opens it, for people.
     pub label: String,
     /// Whether a crash is to be acted on at once, by evidence of the backend's own; else after a silence.
@@ -116,7 +118,7 @@ impl Backends {
 
 /// The store of that name, where it is wanted, else where it is by default.
 fn reached(name: &str, wanted: &Wanted) -> Result<Store, Error> {
-    let mut settings = BackendSettings::new();
+    let mut settings = wanted.settings.clone();
     if !wanted.endpoint.is_empty() {
         settings = settings.with(endpoint_setting(name), wanted.endpoint.as_str());
     }

@@ -229,6 +229,7 @@ mod tests {
             cluster_id: "test".to_owned(),
             silence: Duration::from_secs(10),
             presence: ha::PresenceOptions::default(),
+            configured: crate::configured::Configured::default(),
         };
         for repeated in [true, false] {
             let backend = Arc::new(Embedded::new(seam.clone()).connect());

@@ -44,9 +44,11 @@ use ha::backend::{Backend, SessionOptions};
 use ha::job_result::{JobResultStoreOptions, OnClean};
 use ha::seam::Seam;
 use ha::state::StateStorage;
+use ha::wrap::Metered;
 use ha::{HaServices, PresenceOptions, ServicesOptions};
 
 use crate::EngineError;
+use crate::configured::Configured;
 use crate::gate::Gate;
 use events::{Event, Listener, What};
 use post::Mailboxes;
@@ -93,6 +95,8 @@ pub struct Settings {
     pub silence: Duration,
     /// Whether a crash is acted on at once, on a backend that hears silence alone.
     pub presence: PresenceOptions,
+    /// What a configuration file says beyond these.
+    pub configured: Configured,
 }
 
 impl Settings {
@@ -101,7 +105,7 @@ impl Settings {
     /// # Errors
     /// A setting does not fit; the text names it.
     pub fn services(&self, label: &str, backend: Arc<dyn Backend>, seam: &Seam) -> Result<HaServices, ha::Error> {
-        let storage = StateStorage::open(&self.storage, seam.clone())?;
+        let storage = StateStorage::open_with(&self.storage, &self.configured.storage_options(), seam.clone())?;
         let session = SessionOptions { label: label.to_owned(), silence: self.silence };
         let options = ServicesOptions {
             session,
@@ -109,9 +113,11 @@ impl Settings {
             presence: self.presence,
             // Kept for good: a job that has ended is refused for ever, not only until it is cleaned up after.
             job_results: JobResultStoreOptions { on_clean: OnClean::Keep },
-            ..ServicesOptions::default()
+            ..self.configured.options.clone()
         };
-        HaServices::new(backend, storage, &options, seam.clone())
+        // Calls of the backend are counted and timed, beside what the library measures of itself.
+        let metered = Arc::new(Metered::new(backend, seam.clone()));
+        HaServices::new(metered, storage, &options, seam.clone())
     }
 }
 

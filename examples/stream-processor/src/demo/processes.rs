@@ -1,6 +1,7 @@
 //! Members in processes of their own, which reach each other over TCP and share a backend.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -36,8 +37,12 @@ pub struct Launch {
     pub backend: String,
     /// Where it is reached.
     pub endpoint: String,
+    /// The configuration file, which the members read too.
+    pub config: Option<PathBuf>,
     /// Whether a crash is acted on at once.
     pub presence: Presence,
+    /// Where each job manager serves metrics, if it does: at a port that is free.
+    pub metrics: Option<String>,
     /// A folder for their temporary files, which those that are killed leave there.
     pub files: PathBuf,
 }
@@ -92,6 +97,7 @@ impl Processes {
         let cluster = ["--backend", backend, "--endpoint", endpoint, "--cluster-id", &self.settings.cluster_id];
         let mut child = Command::new(program);
         child.arg(command).args(cluster).arg("--directed").args(more);
+        child.args(self.launch.config.iter().flat_map(|file| [OsStr::new("--config"), file.as_os_str()]));
         child.env("TMPDIR", &self.launch.files);
         child.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         // A group of its own: what ends the demo from a terminal does not end its members before it.
@@ -142,7 +148,8 @@ impl World for Processes {
             ("--silence-ms", self.settings.silence.as_millis().to_string()),
             ("--presence", self.launch.presence.text().to_owned()),
         ];
-        let words = words.into_iter().flat_map(|(word, value)| [word.to_owned(), value]);
+        let metrics = self.launch.metrics.clone().map(|at| ("--metrics", at));
+        let words = words.into_iter().chain(metrics).flat_map(|(word, value)| [word.to_owned(), value]);
         let process = self.spawn(name, "job-manager", words)?;
         self.managers.insert(name.to_owned(), process);
         Ok(())
@@ -171,7 +178,9 @@ impl World for Processes {
         let label = "demo".to_owned();
         // It contends for nothing.
         let evidence = false;
-        let wanted = Wanted { endpoint: self.launch.endpoint.clone(), label, evidence, seam: self.seam.clone() };
+        let settings = self.settings.configured.backend.clone();
+        let (endpoint, seam) = (self.launch.endpoint.clone(), self.seam.clone());
+        let wanted = Wanted { endpoint, settings, label, evidence, seam };
         let backend = self.launch.backends.open(&self.launch.backend, wanted).await?;
         let services = self.settings.services("demo", backend, &self.seam)?;
         Ok((services, Arc::new(Tcp::new(self.seam.clone()))))
@@ -179,8 +188,9 @@ impl World for Processes {
 
     async fn end(&mut self) -> Option<String> {
         self.end_members().await;
-        let Settings { cluster_id, .. } = &self.settings;
-        Some(format!("the job's result and the epochs of leaders stay on the backend, below flink/{cluster_id}"))
+        let Settings { cluster_id, configured, .. } = &self.settings;
+        let root = configured.options.root.trim_matches('/');
+        Some(format!("the job's result and the epochs of leaders stay on the backend, below {root}/{cluster_id}"))
     }
 }
 

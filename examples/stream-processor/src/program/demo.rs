@@ -5,6 +5,7 @@ use std::time::Duration;
 use ha::seam::Seam;
 
 use super::input::{self, Job};
+use super::metrics::{self, Endpoint};
 use super::scratch::{Scratch, Signals};
 use super::{Failure, Out};
 use crate::cli::DemoArguments;
@@ -24,6 +25,10 @@ pub(super) async fn run(
 ) -> Result<bool, Failure> {
     // A backend that is not there is told before anything is done.
     let sharing = backends.sharing(&arguments.backend)?;
+    let _metrics = match &arguments.metrics {
+        Some(at) => Some(Endpoint::serve(at, "demo", &Seam::system()).await?),
+        None => None,
+    };
     let scratch = Scratch::new()?;
     let ended = signals.or(run_on(arguments, sharing, backends, scratch.path(), out)).await;
     scratch.remove().await;
@@ -46,7 +51,9 @@ async fn run_on(
         backends: backends.clone(),
         backend: arguments.backend.clone(),
         endpoint: arguments.endpoint.clone(),
+        config: arguments.config.clone(),
         presence: arguments.liveness.presence,
+        metrics: arguments.metrics.as_deref().map(metrics::beside),
         files: scratch.to_owned(),
     };
     if launch.backend == "filesystem" {
@@ -90,11 +97,13 @@ async fn run_in(
         records,
         kills,
         scratch,
+        storage: arguments.storage.clone(),
         silence: Duration::from_millis(arguments.liveness.silence_ms),
         presence: arguments.liveness.presence.options(),
+        configured: arguments.configured.clone(),
         launch,
     };
-    let outcome = demo.run(&mut timeline).await;
+    let outcome = Box::pin(demo.run(&mut timeline)).await;
     timeline.end();
     let outcome = outcome.map_err(Failure::Stuck)?;
     let verdict = verify::compare(&job.here.output, &expected)?;

@@ -7,6 +7,7 @@ use ha::{HaServices, HighAvailabilityServices};
 use tokio::sync::mpsc;
 
 use super::directed;
+use super::metrics::Endpoint;
 use super::scratch::{Scratch, Signals};
 use super::worker::worker;
 use super::{Failure, Out, services};
@@ -51,11 +52,16 @@ async fn serve(
         .await
         .map_err(|e| Failure::Io(format!("cannot listen at {}", arguments.listen), e))?;
     let address = address.to_string();
+    let _metrics = match &arguments.metrics {
+        Some(at) => Some(Endpoint::serve(at, &format!("job manager {address}"), &seam).await?),
+        None => None,
+    };
     let settings = Settings {
         storage: storage(arguments, sharing)?,
         cluster_id: arguments.cluster.cluster_id.clone(),
         silence: Duration::from_millis(arguments.liveness.silence_ms),
         presence: arguments.liveness.presence.options(),
+        configured: arguments.cluster.configured.clone(),
     };
     let services = signals
         .or(async { services(&arguments.cluster, backends, &settings, &address, &seam).await })
@@ -124,10 +130,12 @@ async fn serve(
 fn storage(arguments: &JobManagerArguments, sharing: Sharing) -> Result<String, Failure> {
     let refuse = |what: &str| {
         Err(Failure::Arguments(format!(
-            "{what}: give --storage a place that every job manager sees, such as file:///shared/state"
+            "{what}: give --storage, or high-availability.storageDir in the file, a place that every job manager sees, such \
+             as file:///shared/state"
         )))
     };
-    match (&arguments.storage, sharing) {
+    let configured = arguments.cluster.configured.storage.as_ref().map(|storage| &storage.url);
+    match (arguments.storage.as_ref().or(configured), sharing) {
         (None, Sharing::OneProcess) => Ok("memory://".to_owned()),
         (None, Sharing::Processes) => refuse("plans and checkpoints need a place"),
         (Some(storage), Sharing::Processes) if storage.starts_with("memory:") => {

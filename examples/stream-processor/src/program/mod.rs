@@ -5,12 +5,12 @@ mod demo;
 mod directed;
 mod input;
 mod job_manager;
+mod metrics;
 mod scratch;
 mod worker;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use ha::seam::Seam;
 use ha::{HaServices, PresenceOptions};
@@ -126,7 +126,8 @@ fn tell(failure: &Failure) -> u8 {
 async fn run(arguments: &Arguments, backends: &Backends, out: &mut Out<'_>) -> Result<bool, Failure> {
     let mut signals = Signals::new().map_err(|e| Failure::Io("cannot listen for signals".into(), e))?;
     match &arguments.command {
-        None => demo::run(&arguments.demo, backends, &mut signals, out).await,
+        // A cluster in one value: the stack of a small thread need not hold it.
+        None => Box::pin(demo::run(&arguments.demo, backends, &mut signals, out)).await,
         Some(Command::JobManager(arguments)) => job_manager::run(arguments, backends, &mut signals, out).await,
         Some(Command::Worker(arguments)) => worker::run(arguments, backends, &mut signals, out).await,
         Some(Command::Submit(arguments)) => client::submit(arguments, backends, &mut signals, out).await,
@@ -156,6 +157,7 @@ async fn observer(
         cluster_id: cluster.cluster_id.clone(),
         silence: std::time::Duration::from_secs(10),
         presence: PresenceOptions::Off,
+        configured: cluster.configured.clone(),
     };
     services(cluster, backends, &settings, label, seam).await
 }
@@ -168,7 +170,9 @@ async fn services(
     seam: &Seam,
 ) -> Result<HaServices, Failure> {
     let evidence = settings.presence != PresenceOptions::Off;
-    let wanted = Wanted { endpoint: cluster.endpoint.clone(), label: label.to_owned(), evidence, seam: seam.clone() };
+    let (endpoint, label, seam) = (cluster.endpoint.clone(), label.to_owned(), seam.clone());
+    let backend_settings = settings.configured.backend.clone();
+    let wanted = Wanted { endpoint, settings: backend_settings, label: label.clone(), evidence, seam: seam.clone() };
     let backend = backends.open(&cluster.backend, wanted).await?;
-    Ok(settings.services(label, Arc::clone(&backend), seam)?)
+    Ok(settings.services(&label, backend, &seam)?)
 }

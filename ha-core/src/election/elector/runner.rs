@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use super::watching::Watching;
 use super::{Elector, RELEASE_MAX, Wish};
@@ -16,6 +17,8 @@ use crate::election::sessions::SharedSession;
 use crate::election::{Grant, LossReason};
 use crate::formats::Standing;
 use crate::retrieval::follower::Follower;
+use crate::seam::Moment;
+use crate::telemetry::record as measured;
 use crate::writer::{Authority, Writer};
 use crate::{Error, ErrorKind};
 
@@ -30,9 +33,13 @@ pub(super) struct Runner {
     watching: Watching,
     /// The cluster's format as it was read under the term that was won last.
     pub(super) standing: Mutex<Standing>,
-    follower: Arc<Follower>,
+    pub(super) follower: Arc<Follower>,
+    /// Until when others are let go first; set when that begins.
+    pub(super) yields_until: Option<Moment>,
     wish: watch::Receiver<Wish>,
     carried_out: Wish,
+    /// Around everything that it does; with the term that was won last.
+    span: tracing::Span,
 }
 
 impl Runner {
@@ -42,7 +49,19 @@ impl Runner {
         let machine = Machine::new(elector.parts.handicap);
         let watching = Watching::new(elector.parts.sessions.detector().cloned(), elector.latch.clone());
         let standing = Mutex::new(Standing::ABSENT);
-        Self { elector, machine, session: None, watching, standing, follower, wish, carried_out }
+        let span = tracing::info_span!("election", latch = %elector.latch, epoch = tracing::field::Empty);
+        Self {
+            elector,
+            machine,
+            session: None,
+            watching,
+            standing,
+            follower,
+            yields_until: None,
+            wish,
+            carried_out,
+            span,
+        }
     }
 
     /// Runs, and begins anew after a panic below: contenders that registered once must not be left
@@ -51,7 +70,8 @@ impl Runner {
         loop {
             let runner = Self::new(Arc::clone(&elector), Arc::clone(&follower));
             // Whatever state the panic left behind is dropped with the runner, and its grant ended.
-            let ended = AssertUnwindSafe(runner.run()).catch_unwind().await;
+            let span = runner.span.clone();
+            let ended = AssertUnwindSafe(runner.run().instrument(span)).catch_unwind().await;
             tracing::error!(latch = %elector.latch, panicked = ended.is_err(), "the election was interrupted; beginning anew");
             elector.seam().sleep(elector.seam().jittered(AFTER_PANIC)).await;
         }
@@ -70,9 +90,18 @@ impl Runner {
                     self.end_grant(LossReason::Resigned);
                     *wanted = self.elector.is_wanted();
                 }
-                Event::Attempted(Ok(answer)) => self.watching.answered(answer),
+                Event::AskedToStepDown { .. } => self.end_grant(LossReason::AskedToStepDown),
+                Event::Attempted(answer) => {
+                    measured::attempted(&self.elector.latch, answer);
+                    if let Ok(answer) = answer {
+                        self.watching.answered(answer);
+                    }
+                }
                 // Whoever was evicted is remembered, whatever becomes of what was won.
-                Event::Refused { won, .. } => self.watching.answered(&Acquire::Won(won.clone())),
+                Event::Refused { won, .. } => {
+                    measured::attempt_refused(&self.elector.latch);
+                    self.watching.answered(&Acquire::Won(won.clone()));
+                }
                 _ => {}
             }
             tracing::trace!(latch = %self.elector.latch, state = ?self.machine.state, ?event, "election");
@@ -83,9 +112,13 @@ impl Runner {
             if was_idle && self.machine.state != State::Idle {
                 let label = self.elector.parts.sessions.options().label.as_str();
                 tracing::info!(latch = %self.elector.latch, label, "campaign");
+                measured::campaign(&self.elector.latch);
             }
             if self.machine.state == State::Idle {
                 self.watching.forget();
+            }
+            if !matches!(self.machine.state, State::Yielding { .. }) {
+                self.yields_until = None;
             }
             let settled = !matches!(self.machine.state, State::Releasing | State::Leading(_));
             if settled && *self.elector.resigned.borrow() < self.carried_out.resignations {
@@ -195,6 +228,7 @@ impl Runner {
                 let why = tokio::select! {
                     biased;
                     why = self.leadership_over() => why,
+                    event = self.asked_to_step_down() => return event,
                     () = self.keep_presence_true() => LossReason::Evicted,
                 };
                 // A resignation ends the grant as well; it is carried out in order.
@@ -203,6 +237,7 @@ impl Runner {
                     _ => Event::Lost(why),
                 }
             }
+            State::Yielding { after, at_most } => self.yielded(&after, at_most).await,
             State::Releasing => {
                 if let Some(session) = &self.session {
                     let release = session.release(&self.elector.latch);
@@ -307,12 +342,15 @@ impl Runner {
                 let session_id = self.elector.parts.session_id.unwrap_or_else(|| seam.uuid());
                 let grant = Grant::hold_as(session_id, seam, session, latch, term, self.basis());
                 tracing::info!(latch = %self.elector.latch, epoch = grant.epoch(), session_id = %grant.session_id(), "leadership granted");
+                self.span.record("epoch", grant.epoch());
+                measured::granted(&self.elector.latch, grant.epoch());
                 self.elector.current.send_replace(Some(grant));
             }
             Effect::Revoke(why) => self.elector.revoke(why),
             Effect::DropSession => self.leave_session(),
             Effect::Report(error) => {
                 tracing::warn!(latch = %self.elector.latch, ?error, "the election cannot go on as it is");
+                measured::election_error(&self.elector.latch);
                 self.elector.error.send_modify(|(count, last)| {
                     *count += 1;
                     *last = Some(error);

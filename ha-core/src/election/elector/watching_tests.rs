@@ -192,6 +192,7 @@ fn held(epoch: u64, number: u64, took_over_from: Option<u64>) -> Acquire {
     let information = HolderInformation {
         label: String::new(),
         since_unix_ms: 0,
+        silence_ms: None,
         presence: Some(presence(number)),
         took_over_from: took_over_from.map(|number| presence(number).identity),
     };

@@ -61,7 +61,7 @@ fn a_running_demo_can_be_scraped_and_shows_elections_terms_and_commits() {
         assert!(value(&scraped, "ha_election_campaigns_total{latch=\"process\"}").is_some_and(|n| n >= 2.0));
         assert!(value(&scraped, "ha_backend_calls_total{backend=\"embedded\"").is_some_and(|calls| calls >= 1.0));
         assert!(scraped.contains("# TYPE ha_commit_seconds histogram"), "{scraped}");
-        assert!(scraped.contains("# HELP ha_leaderships_lost_total "), "{scraped}");
+        assert!(scraped.contains("# HELP ha_leaderships_won_total "), "{scraped}");
         assert!(!scraped.contains("clicks"), "no job is named in a label: {scraped}");
     });
 }

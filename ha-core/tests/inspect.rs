@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use ha_core::backend::{Backend, Commit, Expect, Key, Outcome};
-use ha_core::checkpoint::{CheckpointKind, CompletedCheckpoint, DiscardStateOnly, RecoveryClaimMode};
+use ha_core::checkpoint::{
+    CheckpointKind, CompletedCheckpoint, CompletedCheckpointStore, DiscardStateOnly, RecoveryClaimMode,
+};
 use ha_core::cleanup::{OrphanOptions, OrphanSweep};
+use ha_core::election::Leadership;
 use ha_core::inspect::{Depth, Inspector, ProblemKind, Prospect, clusters};
 use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
@@ -46,6 +49,12 @@ fn checkpoint(id: u64) -> CompletedCheckpoint {
     CompletedCheckpoint::new(id, CheckpointKind::Checkpoint, 0, format!("state {id}").into())
 }
 
+async fn checkpoints(leads: &Leadership, job: &JobId, retained: usize) -> Arc<dyn CompletedCheckpointStore> {
+    let (mode, discarder) = (RecoveryClaimMode::default(), Arc::new(DiscardStateOnly));
+    let factory = leads.checkpoint_recovery_factory();
+    factory.create_recovered_completed_checkpoint_store(job, retained, mode, discarder).await.unwrap()
+}
+
 #[tokio::test]
 async fn what_a_leader_replaced_meanwhile_is_not_called_broken() {
     // Fails if a pointer that is gone by now is judged by the state that went with it.
@@ -53,9 +62,7 @@ async fn what_a_leader_replaced_meanwhile_is_not_called_broken() {
     let services = world.services();
     let leads = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
     let job = JobId::new("job").unwrap();
-    let (mode, discarder) = (RecoveryClaimMode::default(), Arc::new(DiscardStateOnly));
-    let factory = leads.checkpoint_recovery_factory();
-    let store = factory.create_recovered_completed_checkpoint_store(&job, 1, mode, discarder).await.unwrap();
+    let store = checkpoints(&leads, &job, 1).await;
     store.add_checkpoint_and_subsume_oldest_one(checkpoint(1)).await.unwrap();
     let inspector = world.inspector();
     let listed = inspector.contents().await.unwrap();
@@ -134,9 +141,7 @@ async fn states_of_the_present_term_and_of_a_vacant_latch_are_left_alone() {
     let services = world.services();
     let leads = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
     let job = JobId::new("job").unwrap();
-    let (mode, discarder) = (RecoveryClaimMode::default(), Arc::new(DiscardStateOnly));
-    let factory = leads.checkpoint_recovery_factory();
-    let store = factory.create_recovered_completed_checkpoint_store(&job, 9, mode, discarder).await.unwrap();
+    let store = checkpoints(&leads, &job, 9).await;
     store.add_checkpoint_and_subsume_oldest_one(checkpoint(1)).await.unwrap();
     // An operator removes the pointer by hand: its state is an orphan, of the present term.
     let backend = world.store.connect();

@@ -175,23 +175,8 @@ pub(super) fn bad(name: &str, value: &str, what: impl fmt::Display) -> Error {
 /// The name with the fewest single-character edits to `word`; the first of equals.
 pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> &'a str {
     // A word may come from anywhere, and be of any length.
-    let word: Vec<char> = word.chars().take(100).collect();
-    names.min_by_key(|name| edits(&word, name)).unwrap_or_default()
-}
-
-/// Levenshtein's distance, one row of the table at a time.
-fn edits(word: &[char], name: &str) -> usize {
-    let name: Vec<char> = name.chars().collect();
-    let mut row: Vec<usize> = (0..=name.len()).collect();
-    for (i, a) in word.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in name.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[name.len()]
+    let word: String = word.chars().take(100).collect();
+    names.min_by_key(|name| strsim::levenshtein(&word, name)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod cli;
 mod counts;
 mod documents;
 mod example;
+mod failures;
 mod features;
 mod metadata;
 mod nearest;

@@ -37,6 +37,7 @@ pub(crate) fn test(selection: &Selection) -> ExitCode {
     if rows.iter().any(|row| row.name == "tests") {
         context.counts.conformance_lines().iter().for_each(|line| println!("{line}"));
     }
+    context.failures.lines().iter().for_each(|line| println!("{line}"));
     for (row, message) in rows.iter().filter_map(|row| Some((row, row.failure()?))) {
         println!("FAILED at step `{}`: {message} (alone: `cargo xtask test --only {}`)", row.name, row.name);
     }
@@ -112,6 +113,7 @@ fn now() -> Instant {
 mod tests {
     use super::*;
     use crate::counts::Counts;
+    use crate::failures::Failures;
 
     const GOOD: Step = Step { name: "good", what: "", run: |_| Ok(Verdict::Passed) };
     const BAD: Step = Step { name: "bad", what: "", run: |_| Err("broken".to_owned()) };
@@ -125,7 +127,8 @@ mod tests {
     };
 
     fn rows(steps: &[&Step], on_failure: OnFailure) -> (Vec<Row>, Counts) {
-        let mut context = Context { root: ".".into(), members: Vec::new(), counts: Counts::default() };
+        let mut context =
+            Context { root: ".".into(), members: Vec::new(), counts: Counts::default(), failures: Failures::default() };
         let rows = run_all(steps, &mut context, on_failure);
         (rows, context.counts)
     }

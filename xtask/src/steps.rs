@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::counts::Counts;
+use crate::failures::Failures;
 use crate::metadata::{self, Member};
 use crate::process::{self, cargo};
 use crate::tree::{self, Tree};
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) root: PathBuf,
     pub(crate) members: Vec<Member>,
     pub(crate) counts: Counts,
+    pub(crate) failures: Failures,
 }
 
 impl Context {
@@ -39,7 +41,7 @@ impl Context {
         let root = tree::find_root()?;
         let members = metadata::members(&root)?;
         let counts = Counts::new(members.iter().filter_map(Member::backend).map(str::to_owned));
-        Ok(Self { root, members, counts })
+        Ok(Self { root, members, counts, failures: Failures::default() })
     }
 
     pub(crate) fn member(&self, name: &str) -> Option<&Member> {
@@ -131,5 +133,9 @@ fn run(context: &Context, words: &str) -> Result<Verdict, String> {
 
 fn count(context: &mut Context, words: &str) -> Result<Verdict, String> {
     let command = cargo(&context.root, words);
-    process::stream(command, |line| context.counts.read(line)).map(|()| Verdict::Passed)
+    let watch = |line: &str| {
+        context.counts.read(line);
+        context.failures.read(line);
+    };
+    process::stream(command, watch).map(|()| Verdict::Passed)
 }

@@ -11,8 +11,7 @@ fn read(file: &str) -> String {
 
 #[test]
 fn the_document_is_current() {
-    let hint = "run: cargo run -p ha-testkit --bin conformance-doc > docs/conformance.md";
-    assert!(read("docs/conformance.md") == document(), "docs/conformance.md is out of date; {hint}");
+    assert!(read("docs/conformance.md") == document(), "docs/conformance.md is out of date; run: cargo xtask docs");
 }
 
 #[test]

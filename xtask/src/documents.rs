@@ -1,9 +1,11 @@
 //! Documents that are generated from the code and kept in the repository for readers.
+//!
+//! That each is current is a test of the crate that prints it.
 
 use std::fs;
 
 use crate::process;
-use crate::steps::{Context, Verdict};
+use crate::steps::Context;
 
 /// A document, and what prints it.
 struct Generated {
@@ -17,24 +19,6 @@ const GENERATED: [Generated; 2] = [
     Generated { document: "docs/conformance.md", package: "ha-testkit", program: "--bin conformance-doc" },
     Generated { document: "docs/configuration.md", package: "ha", program: "--example configuration-doc" },
 ];
-
-/// Fails if a document differs from what the code would print now.
-///
-/// # Errors
-/// The first difference, or why there is nothing to compare.
-pub(crate) fn check(context: &mut Context) -> Result<Verdict, String> {
-    for generated in &GENERATED {
-        let (document, now) = (generated.document, generated.print(context)?);
-        let stored = fs::read_to_string(context.root.join(document));
-        let stored = stored.map_err(|error| format!("{document} could not be read ({error}); {REPAIR}"))?;
-        if let Some(what) = difference(&stored, &now) {
-            return Err(format!("{document} is not current: {what}; {REPAIR}"));
-        }
-    }
-    Ok(Verdict::Passed)
-}
-
-const REPAIR: &str = "run `cargo xtask docs` and commit the result";
 
 /// Writes what the code prints now.
 ///
@@ -61,43 +45,6 @@ impl Generated {
         match text.trim().is_empty() {
             true => Err(format!("`{program}` printed nothing")),
             false => Ok(text),
-        }
-    }
-}
-
-/// Where the two first differ, in words.
-fn difference(stored: &str, generated: &str) -> Option<String> {
-    if stored == generated {
-        return None;
-    }
-    let (mut old, mut new) = (stored.lines(), generated.lines());
-    for line in 1.. {
-        let show = |text: Option<&str>| text.map_or("nothing more".to_owned(), |text| format!("`{text}`"));
-        match (old.next(), new.next()) {
-            (None, None) => break,
-            (old, new) if old != new => {
-                return Some(format!("line {line} is {}, the code says {}", show(old), show(new)));
-            }
-            _ => (),
-        }
-    }
-    Some("the line ends differ".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_difference_is_named() {
-        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
-        for (stored, generated, what) in [
-            ("a\nb\n", "a\nc\n", "line 2 is `b`, the code says `c`"),
-            ("a\n", "a\nb\n", "line 2 is nothing more, the code says `b`"),
-            ("a\nb\n", "a\n", "line 2 is `b`, the code says nothing more"),
-            ("a", "a\n", "the line ends differ"),
-        ] {
-            assert_eq!(difference(stored, generated).as_deref(), Some(what));
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The example program, run the way its documentation says.
 
+use std::env::consts::EXE_SUFFIX;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
-use crate::steps::{Context, Verdict};
-use crate::{process, servers};
+use crate::steps::{Context, TESTS, Verdict};
+use crate::{metadata, process, servers};
 
 const PACKAGE: &str = "stream-processor";
 /// Enough to cross several checkpoints, little enough to take no time.
@@ -11,8 +15,8 @@ const ARGUMENTS: &str = "--events 100000 --json";
 /// The same as processes, of which the leading one is killed.
 const OVER_CONSUL: &str = "--backend consul --events 100000 --kill 2 --json";
 
-/// Runs it small in release mode, in one process and over a real server; its last line of JSON must say that it verified
-/// its own result.
+/// Runs it small, as the tests have built it, in one process and over a real server; its last line of JSON must say that
+/// it verified its own result.
 ///
 /// # Errors
 /// It could not be built, ended with a failure, or did not verify.
@@ -20,17 +24,21 @@ pub(crate) fn check(context: &mut Context) -> Result<Verdict, String> {
     if !context.member(PACKAGE).is_some_and(|member| member.binaries.contains(PACKAGE)) {
         return Ok(Verdict::Skipped(format!("the workspace has no binary `{PACKAGE}`")));
     }
-    run(context, ARGUMENTS)?;
+    process::run(process::cargo(&context.root, &format!("{TESTS} --no-run --quiet")))?;
+    let target = metadata::target_folder(&context.root)?;
+    let program = target.join("debug").join(format!("{PACKAGE}{EXE_SUFFIX}"));
+    run(context, &program, ARGUMENTS)?;
     match servers::check(context)? {
-        Verdict::Passed => run(context, OVER_CONSUL).map(|()| Verdict::Passed),
+        Verdict::Passed => run(context, &program, OVER_CONSUL).map(|()| Verdict::Passed),
         Verdict::Skipped(why) => Ok(Verdict::Skipped(format!("it ran in one process only: {why}"))),
     }
 }
 
-fn run(context: &Context, arguments: &str) -> Result<(), String> {
-    let words = format!("run --release --quiet --package {PACKAGE} -- {arguments}");
+fn run(context: &Context, program: &Path, arguments: &str) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.args(arguments.split_whitespace()).current_dir(&context.root).stdin(Stdio::null());
     let mut output = String::new();
-    process::stream(process::cargo(&context.root, &words), |line| {
+    process::stream(command, |line| {
         output.push_str(line);
         output.push('\n');
     })?;

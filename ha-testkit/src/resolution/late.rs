@@ -256,6 +256,9 @@ pub async fn u_26_a_storm_of_faults_contradicts_no_acknowledgement(f: Fixture) {
             let at = format!("storm-{seed}/{which}");
             assert_eq!(w.revision(&at).await.is_some(), present, "seed {seed}: {at} after everything has arrived");
         }
-        w.session.close().await.unwrap();
+        // Beside what arrives late this too may end in doubt, and is then called again.
+        while let Err(error) = w.session.close().await {
+            assert!(error.may_have_applied(), "{error}");
+        }
     }
 }

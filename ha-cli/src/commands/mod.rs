@@ -126,6 +126,10 @@ fn cluster_name(cluster: &Cluster) -> String {
 async fn nothing_here(cluster: &Cluster) -> String {
     let name = cluster_name(cluster);
     let others = ha::inspect::clusters(&*cluster.backend, &cluster.options.root).await.unwrap_or_default();
+    // What leaders leave behind stands there, and no job.
+    if others.iter().any(|other| *other == cluster.options.cluster_id.trim_matches('/')) {
+        return format!("no job is stored for the cluster {name}");
+    }
     if others.is_empty() {
         return format!("nothing is stored for the cluster {name}");
     }

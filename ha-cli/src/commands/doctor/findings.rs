@@ -1,8 +1,10 @@
 //! What the doctor finds in what is stored.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ha::inspect::{Contents, Depth, Inspector, Leaders, Prospect};
 
-use super::super::nothing_here;
+use super::super::{nothing_here, while_it_moves};
 use super::{CLOCKS_APART_MS, Doctor, Verdict};
 use crate::failure::Failure;
 use crate::time::{bytes, rough};
@@ -65,8 +67,10 @@ impl Doctor<'_> {
     }
 
     pub(super) async fn pointers(&mut self, inspector: &Inspector, contents: &Contents) -> Result<(), Failure> {
-        // As long as it takes: each state is one request.
-        match inspector.verify(contents, Depth::Length, |_| ()).await {
+        // As long as it takes, while anything is answered: each state is one request.
+        let done = AtomicUsize::new(0);
+        let looking = inspector.verify(contents, Depth::Length, |now| done.store(now.done, Ordering::Relaxed));
+        match while_it_moves(&self.cluster.seam, self.at_most, &done, looking).await {
             Ok(verified) => {
                 let problems = &verified.problems;
                 let findings = problems.iter().map(|one| format!("{} {}: {}", one.kind.text(), one.key, one.detail));

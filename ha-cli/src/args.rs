@@ -52,8 +52,13 @@ pub(crate) struct Place {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Who leads what: since when, under which epoch, and where it is reached
-    #[command(after_help = "Exit status 1: nobody leads the cluster, or an entry cannot be read.\n\n\
-        Example:\n  hactl status --json | jq -r '.latches[0].components[] | select(.is_current) | .address'")]
+    #[command(
+        after_help = "SILENCE is for how long the leader may go unacknowledged before it steps down by itself; how \
+        much of that is left, it alone knows. On a shared directory a term ends when somebody who contends finds its \
+        holder dead: where nobody contends, a dead leader is shown on.\n\n\
+        Exit status 1: nobody leads the cluster, or an entry cannot be read.\n\n\
+        Example:\n  hactl status --json | jq -r '.latches[0].components[] | select(.is_current) | .address'"
+    )]
     Status,
     /// Shows who leads, and each change of it, until it is interrupted
     #[command(after_help = "Example:\n  hactl watch --json | while read -r change; do …; done")]

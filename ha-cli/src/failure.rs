@@ -53,6 +53,10 @@ impl Failure {
     }
 
     pub(crate) fn interrupted() -> Self {
+        // The terminal has shown `^C` on a line that may have begun already.
+        if std::io::stderr().is_terminal() {
+            let _ = writeln!(std::io::stderr());
+        }
         Self { code: INTERRUPTED, text: "interrupted".to_owned() }
     }
 

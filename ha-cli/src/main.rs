@@ -7,6 +7,7 @@ mod failure;
 mod open;
 mod output;
 mod time;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -16,12 +17,14 @@ use ha::seam::Seam;
 
 use args::Arguments;
 use failure::Failure;
+use warnings::Warnings;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return of_usage(&error),
     };
+    Warnings::show();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::other(format!("no runtime: {error}")).report(),

@@ -84,7 +84,7 @@ pub(super) async fn run(cluster: &Cluster, job: Option<&JobId>, yes: bool, json:
     }
     refuse_beside_a_leader(cluster).await?;
     if !yes {
-        confirm(cluster, job, &contents)?;
+        confirm(cluster, job, &contents).await?;
     }
     let led = lead(cluster).await?;
     let cleaned = match job {
@@ -119,24 +119,31 @@ async fn one_job(led: &Led, job: &JobId) -> Result<Option<bool>, Failure> {
 }
 
 /// Asks on a terminal; where there is none, nobody could answer.
-fn confirm(cluster: &Cluster, job: Option<&JobId>, contents: &Contents) -> Result<(), Failure> {
+async fn confirm(cluster: &Cluster, job: Option<&JobId>, contents: &Contents) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Failure::not_done("nobody can be asked here: say --yes if it is meant; nothing was removed"));
     }
     let sum = |of: fn(&JobView) -> u64| contents.jobs.values().map(of).fold(0_u64, u64::saturating_add);
     let checkpoints = sum(|view| view.checkpoints.len() as u64);
-    let what =
-        job.map_or_else(|| format!("all {}", counted(contents.jobs.len(), "job")), |job| format!("the job {job}"));
+    let what = job.map_or_else(
+        || format!("everything ({})", counted(contents.jobs.len(), "job")),
+        |job| format!("the job {job}"),
+    );
     let question = format!(
         "Remove {what} of {}: {} entries, {checkpoints} checkpoints, {} of states? [y/N] ",
         cluster_name(cluster),
         contents.entries,
         bytes(sum(JobView::state_bytes)),
     );
-    let mut answer = String::new();
-    let asked = write!(std::io::stderr(), "{question}").and_then(|()| std::io::stdin().lock().read_line(&mut answer));
-    match asked {
-        Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
+    // On a thread of its own, that nobody waits for: Ctrl-C must be heard while the question stands.
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        write!(std::io::stderr(), "{question}")?;
+        std::io::stdin().lock().read_line(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
+    });
+    match asking.await {
+        Ok(Ok(answer)) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
         _ => Err(Failure::not_done("declined; nothing was removed")),
     }
 }

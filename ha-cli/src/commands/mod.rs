@@ -13,12 +13,13 @@ mod verify;
 mod watch;
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ha::JobId;
 use ha::backend::Name;
 use ha::inspect::Problem;
 use ha::seam::Seam;
+use ha::{Error, ErrorKind, JobId};
 
 use crate::args::{Arguments, Command};
 use crate::failure::{FINE, Failure, PROBLEMS};
@@ -43,7 +44,7 @@ pub(crate) async fn run(arguments: &Arguments, seam: &Seam) -> Result<ExitCode, 
         Command::Results => bounded.run(results::run(&cluster, json)).await,
         Command::Watch { count } => watch::run(&cluster, *count, json).await,
         Command::Doctor { read_only } => doctor::run(&cluster, *read_only, arguments.place.timeout, json).await,
-        Command::Verify { quick } => verify::run(&cluster, *quick, json).await,
+        Command::Verify { quick } => verify::run(&cluster, *quick, arguments.place.timeout, json).await,
         Command::StepDown { latch, stay_away, wait, force } => {
             let latch = latch_name(latch.as_deref())?;
             step_down::run(&cluster, latch.as_ref(), (*stay_away, *wait), *force, json).await
@@ -89,6 +90,26 @@ impl Bounded<'_> {
     }
 }
 
+/// Requests, one after another, are given up when none of them is answered for so long; `done` counts those that were.
+async fn while_it_moves<T>(
+    seam: &Seam,
+    at_most: Duration,
+    done: &AtomicUsize,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        let before = done.load(Ordering::Relaxed);
+        if let Some(ended) = seam.timeout(at_most, work.as_mut()).await {
+            return ended;
+        }
+        if done.load(Ordering::Relaxed) == before {
+            let why = format!("the state storage has not answered within {at_most:?}; see --timeout");
+            return Err(Error::new(ErrorKind::Storage, "follow pointers").because(why));
+        }
+    }
+}
+
 fn job_id(text: &str) -> Result<JobId, Failure> {
     JobId::new(text).map_err(|error| Failure::usage(error.to_string()))
 }
@@ -126,6 +147,10 @@ fn cluster_name(cluster: &Cluster) -> String {
 async fn nothing_here(cluster: &Cluster) -> String {
     let name = cluster_name(cluster);
     let others = ha::inspect::clusters(&*cluster.backend, &cluster.options.root).await.unwrap_or_default();
+    // What leaders leave behind stands there, and no job.
+    if others.iter().any(|other| *other == cluster.options.cluster_id.trim_matches('/')) {
+        return format!("no job is stored for the cluster {name}");
+    }
     if others.is_empty() {
         return format!("nothing is stored for the cluster {name}");
     }

@@ -1,9 +1,11 @@
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ha::inspect::{Depth, Problem};
 use serde::Serialize;
 
-use super::{cluster_name, code, problems_table};
+use super::{cluster_name, code, problems_table, while_it_moves};
 use crate::failure::Failure;
 use crate::open::Cluster;
 use crate::output::{self, Gauge};
@@ -21,13 +23,22 @@ struct Verification<'a> {
     problems: &'a [Problem],
 }
 
-pub(super) async fn run(cluster: &Cluster, quick: bool, json: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn run(cluster: &Cluster, quick: bool, at_most: Duration, json: bool) -> Result<ExitCode, Failure> {
     let inspector = cluster.inspector()?;
     let contents = inspector.contents().await?;
     let depth = if quick { Depth::Length } else { Depth::Checksum };
     let mut gauge = Gauge::default();
-    let progress = |now: ha::inspect::Progress| gauge.show(now.done, now.all, &format!("states, {}", bytes(now.bytes)));
-    let verified = inspector.verify(&contents, depth, progress).await?;
+    let done = AtomicUsize::new(0);
+    let progress = |now: ha::inspect::Progress| {
+        done.store(now.done, Ordering::Relaxed);
+        gauge.show(now.done, now.all, &format!("states, {}", bytes(now.bytes)));
+    };
+    let looking = inspector.verify(&contents, depth, progress);
+    let verified = match quick {
+        true => while_it_moves(&cluster.seam, at_most, &done, looking).await?,
+        // Reading a large state takes as long as it takes; the storage bounds each request of that.
+        false => looking.await?,
+    };
     drop(gauge);
     let mut problems = contents.problems.clone();
     problems.extend(verified.problems.iter().cloned());

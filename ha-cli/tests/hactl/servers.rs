@@ -76,6 +76,41 @@ fn a_foreign_server_is_told_on_one_line() {
 }
 
 #[test]
+fn a_server_that_says_nothing_is_given_up() {
+    run(async {
+        let (_folder, storage) = storage();
+        // Connections are taken by the kernel, and nobody ever reads from them.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("consul://{}/flink?storageDir={storage}", listener.local_addr().unwrap());
+        for command in [&["status"][..], &["step-down"], &["gc", "--older-than", "1d"]] {
+            run_with(&[&["--url", &url, "--timeout", "1s"], command].concat()).ended(3).said("");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_key_that_is_deprecated_is_told_on_one_line_with_the_one_that_takes_its_place() {
+    run(async {
+        let world = World::new(On::Directory).await?;
+        let (store, states) = (world.folder.path().join("store"), world.states());
+        let file = world.folder.path().join("old.yaml");
+        let text = format!(
+            "high-availability: filesystem\nhigh-availability.storageDir: file://{}\nhigh-availability.filesystem.directory: {}\n",
+            states.to_str().unwrap(),
+            store.to_str().unwrap()
+        );
+        std::fs::write(&file, text).unwrap();
+        let ran = run_with(&["--config", file.to_str().unwrap(), "jobs", "--json"]).ended(0);
+        assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+        assert!(ran.err.starts_with("hactl: warning: high-availability (") && ran.err.contains("old.yaml"), "{ran:?}");
+        assert!(ran.err.contains("`high-availability.type`"), "{ran:?}");
+        assert!(ran.json()["jobs"].is_array(), "the output is as ever");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_server_that_refuses_access_is_told_on_one_line() {
     run(async {
         let agent = Agent::start(Seam::system(), Options::developer().with_acl()).await?;

@@ -1,57 +1,32 @@
+mod request;
+mod waiting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::HolderInformation;
 use crate::backend::{Acquire, Backend, Entry, Expect, Latch, Name, Session, SessionOptions, Term};
 use crate::formats::{self, Formats};
 use crate::names::layout;
-use crate::record::{self, Body};
+use crate::record;
 use crate::resolve::Committer;
 use crate::seam::{Moment, Seam};
 use crate::wrap::Chroot;
 use crate::writer::{Authority, Committed, Writer};
 use crate::{Error, ErrorKind, ServicesOptions};
 
+pub(crate) use request::StepDownRequest;
+use waiting::{Look, Seen};
+
 /// The longest that a leader stays away for others; a request for more is taken for this much.
 pub const STAY_AWAY_MAX: Duration = Duration::from_secs(600);
 
 /// How often a request is written anew because another operator came in between.
 const TRIES: usize = 8;
-/// How long a wait for a change lasts before the latch is looked at anyway.
-const LOOK: Duration = Duration::from_secs(1);
-/// The pause after a watch that failed.
-const PAUSE: Duration = Duration::from_millis(100);
 /// How long taking a request back, or letting go of a latch, may take.
 const ORDERLY_MAX: Duration = Duration::from_secs(5);
-
-/// What an operator writes beside a latch: whoever leads under exactly this term is to give it up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StepDownRequest {
-    epoch: u64,
-    /// The backend's own name of the term: an epoch alone could be another's after all data were lost.
-    native: String,
-    /// Who asks, for people.
-    pub(crate) by: String,
-    /// By the wall clock of who asks, for people.
-    pub(crate) at_unix_ms: u64,
-    stay_away_ms: u64,
-}
-
-impl Body for StepDownRequest {
-    const KIND: &'static str = "step_down_request";
-}
-
-impl StepDownRequest {
-    pub(crate) fn is_for(&self, term: &Term) -> bool {
-        self.epoch == term.epoch && self.native == *term.native
-    }
-
-    pub(crate) fn stay_away(&self) -> Duration {
-        Duration::from_millis(self.stay_away_ms)
-    }
-}
 
 /// How a planned hand-over went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -102,15 +77,18 @@ impl StepDown {
 
     /// Asks the leader of the latch (`None`: the cluster's one latch), and waits, at most that long, until its term
     /// is over and somebody else leads. `stay_away`, at most [`STAY_AWAY_MAX`]: how long the leader lets others go
-    /// first; if nobody comes, it may lead again after that.
+    /// first; if nobody comes, it may lead again after that. If somebody else has asked for the same already, his
+    /// request counts.
     ///
-    /// The request is taken back at the end, whatever came of it.
+    /// A store that does not answer is asked again until the time is over; a call that hangs, and taking the request
+    /// back, may take a few seconds more. The request is taken back at the end, whatever came of it; if another operator
+    /// still waits, that one leaves it anew.
     ///
     /// # Errors
     /// * [`ErrorKind::Denied`]: writing below the latch is not allowed. Nothing was written.
     /// * [`ErrorKind::Conflict`]: others wrote requests at every attempt. Nothing was written.
-    /// * [`ErrorKind::Unavailable`], [`ErrorKind::Indeterminate`]: the request may stand; ask again, or
-    ///   [`withdraw`](StepDown::withdraw) it.
+    /// * [`ErrorKind::Unavailable`]: the store did not answer at the end. Whether the term is over is not known, and the
+    ///   text says if the request may still stand: ask again, or [`withdraw`](StepDown::withdraw) it.
     ///
     /// # Cancel safety
     /// After a drop the request may stand, and be followed: [`withdraw`](StepDown::withdraw) it.
@@ -122,12 +100,27 @@ impl StepDown {
     ) -> Result<SteppedDown, Error> {
         let latch = layout::latch(latch);
         let until = self.writer.seam().now() + at_most;
-        let Some((term, _)) = self.held(&latch).await? else { return Ok(nobody()) };
-        self.request(&latch, &term, stay_away.min(STAY_AWAY_MAX)).await?;
-        let over = self.wait(&latch, until, |held| held != Some(&term)).await?;
-        let request_left = self.take_back(&latch, &term).await.is_err() && !over;
+        let Some(term) = self.look(&latch).await?.0.held else { return Ok(nobody()) };
+        let request = self.request(&term, stay_away.min(STAY_AWAY_MAX));
+        let mut asking = Asking { request, in_doubt: false, may_land: false };
+        let asked = self.until_over(&latch, &term, Some(&mut asking), until).await;
+        // Race: a request was not answered, is not there yet, and lands after it was taken back.
+        // Closed by: nobody can; it is told.
+        // Cost if missed: a leader that steps down after its operator was told that it is not asked to any more.
+        let taken_back = self.take_back(&latch, &term).await;
+        let may_stand = taken_back.map_or(true, |found| asking.may_land || (asking.in_doubt && !found));
+        let over = match asked {
+            Ok(over) => over,
+            Err(error) if !may_stand => return Err(error),
+            Err(error) => {
+                return Err(Error::new(error.kind(), "ask to step down")
+                    .at(&latch)
+                    .because("the request may stand, and still be followed")
+                    .caused_by(error));
+            }
+        };
         let now = self.successor(&latch, &term, until, over).await?;
-        Ok(SteppedDown { epoch: Some(term.epoch), over, now, request_left })
+        Ok(SteppedDown { epoch: Some(term.epoch), over, now, request_left: may_stand && !over })
     }
 
     /// Ends the present term without its leader: takes the latch over exactly this term, and lets go of it at once.
@@ -145,10 +138,12 @@ impl StepDown {
         let latch = layout::latch(latch);
         let seam = self.writer.seam();
         let until = seam.now() + at_most;
-        let Some((term, _)) = self.held(&latch).await? else { return Ok(nobody()) };
-        formats::read(&**self.writer.backend(), self.formats).await?;
-        let session = self.writer.backend().open_session(&self.session).await?;
-        let taken = self.take(&*session, &latch, &term).await;
+        let Some(term) = self.look(&latch).await?.0.held else { return Ok(nobody()) };
+        let backend = self.writer.backend();
+        self.answered(ErrorKind::Unavailable, "read formats", formats::read(&**backend, self.formats)).await?;
+        let opening = backend.open_session(&self.session);
+        let session = self.answered(ErrorKind::Unavailable, "open session", opening).await?;
+        let taken = self.answered(ErrorKind::Indeterminate, "acquire", self.take(&*session, &latch, &term)).await;
         // Whatever came of the attempt: what may be held is let go of before anything is reported.
         let released = seam.timeout(ORDERLY_MAX, session.release(&latch)).await;
         let closed = seam.timeout(ORDERLY_MAX, session.close()).await;
@@ -158,12 +153,13 @@ impl StepDown {
                 .at(&latch)
                 .because(format!("epoch {} is over, but the latch was not let go of in order", term.epoch)));
         }
-        let over = self.wait(&latch, until, |held| held != Some(&term)).await?;
+        let over = self.until_over(&latch, &term, None, until).await?;
         let now = self.successor(&latch, &term, until, over).await?;
         Ok(SteppedDown { epoch: Some(term.epoch), over, now, request_left: false })
     }
 
-    /// Takes back whatever request stands beside the latch. Success also if there is none.
+    /// Takes back whatever request stands beside the latch. Success also if there is none. One that another operator still
+    /// waits with is left anew by that one.
     ///
     /// # Errors
     /// As [`Backend::commit`]: it may stand.
@@ -182,80 +178,80 @@ impl StepDown {
         Err(Error::new(ErrorKind::Conflict, "withdraw request").at(&key).because("others write it at every attempt"))
     }
 
-    async fn held(&self, latch: &Latch) -> Result<Option<(Term, Entry)>, Error> {
-        let found = self.writer.backend().read(latch.key()).await?;
-        Ok(found.and_then(|entry| Some((entry.held.clone()?, entry))))
-    }
-
-    /// Leaves the request, unless somebody else asks the same already.
-    async fn request(&self, latch: &Latch, term: &Term, stay_away: Duration) -> Result<(), Error> {
-        let key = layout::step_down(latch);
+    /// What is asked of whoever leads under that term.
+    fn request(&self, term: &Term, stay_away: Duration) -> StepDownRequest {
         let stay_away_ms = u64::try_from(stay_away.as_millis()).unwrap_or(u64::MAX);
         let (by, at_unix_ms) = (self.session.label.clone(), self.writer.seam().unix_ms());
-        let request =
-            StepDownRequest { epoch: term.epoch, native: term.native.to_string(), by, at_unix_ms, stay_away_ms };
-        for _ in 0..TRIES {
-            let found = self.writer.backend().read(&key).await?;
-            if found.as_ref().is_some_and(|entry| self.is_for(entry, term)) {
-                return Ok(());
+        StepDownRequest { epoch: term.epoch, native: term.native.to_string(), by, at_unix_ms, stay_away_ms }
+    }
+
+    /// Waits until that term is over, or the time is: whether it is. Meanwhile the request stands beside the latch.
+    async fn until_over(
+        &self,
+        latch: &Latch,
+        term: &Term,
+        mut asking: Option<&mut Asking>,
+        until: Moment,
+    ) -> Result<bool, Error> {
+        let mut conflicts = 0;
+        self.wait(latch, until, async |now| {
+            if now.held.as_ref() != Some(term) {
+                return Ok(Seen::Enough);
             }
-            let expect = found.map_or(Expect::Absent, |entry| Expect::Revision(entry.revision));
-            let draft = self.writer.draft()?.put(key.clone(), expect, &request)?;
-            if let Committed::Applied(_) = self.writer.commit(draft).await? {
-                return Ok(());
+            // Race: another operator has left the same request, gives up, and takes it back; or the write of ours was
+            //       not answered.
+            // Closed by: whoever waits sees to it that one stands, again and again, and takes it back at the end.
+            // Cost if missed: who waits longer waits for nothing.
+            let stands = now.asked.as_ref().is_some_and(|asked| self.is_for(asked, term));
+            let Some(asking) = asking.as_deref_mut().filter(|_| !stands) else { return Ok(Seen::Wait) };
+            asking.may_land |= asking.in_doubt;
+            let expect = now.asked.as_ref().map_or(Expect::Absent, |entry| Expect::Revision(entry.revision));
+            let draft = self.writer.draft()?.put(layout::step_down(latch), expect, &asking.request)?;
+            let written = self.writer.commit(draft);
+            let written = self.answered(ErrorKind::Indeterminate, "ask to step down", written).await;
+            asking.in_doubt = written.as_ref().is_err_and(Error::may_have_applied);
+            match written? {
+                Committed::Applied(_) => conflicts = 0,
+                Committed::Conflict { key, .. } if conflicts == TRIES => {
+                    return Err(Error::new(ErrorKind::Conflict, "ask to step down")
+                        .at(key)
+                        .because("others write requests at every attempt; nothing was written, try again"));
+                }
+                Committed::Conflict { .. } => conflicts += 1,
             }
-        }
-        Err(Error::new(ErrorKind::Conflict, "ask to step down")
-            .at(&key)
-            .because("others write requests at every attempt; nothing was written, try again"))
+            Ok(Seen::LookAgain)
+        })
+        .await
     }
 
     fn is_for(&self, entry: &Entry, term: &Term) -> bool {
         record::decode_within::<StepDownRequest>(entry, self.formats).is_ok_and(|record| record.body.is_for(term))
     }
 
-    /// Removes the request for that term; another's is left alone.
-    async fn take_back(&self, latch: &Latch, term: &Term) -> Result<(), Error> {
+    /// Removes the request for that term, and says whether there was one; another term's is left alone.
+    async fn take_back(&self, latch: &Latch, term: &Term) -> Result<bool, Error> {
         let key = layout::step_down(latch);
         let remove = async {
-            let Some(entry) = self.writer.backend().read(&key).await? else { return Ok(()) };
-            if self.is_for(&entry, term) {
-                // After a conflict it is another's now.
-                let draft = self.writer.draft()?.remove(key.clone(), entry.revision);
-                let _removed_or_replaced = self.writer.commit(draft).await?;
-            }
-            Ok(())
+            let found = self.writer.backend().read(&key).await?;
+            let Some(entry) = found.filter(|entry| self.is_for(entry, term)) else { return Ok(false) };
+            // After a conflict it is another's now.
+            let draft = self.writer.draft()?.remove(key.clone(), entry.revision);
+            let _removed_or_replaced = self.writer.commit(draft).await?;
+            Ok(true)
         };
         let slow = || Error::new(ErrorKind::Unavailable, "withdraw request").at(&key);
         self.writer.seam().timeout(ORDERLY_MAX, remove).await.unwrap_or_else(|| Err(slow()))
     }
 
-    /// Waits until the latch is so, or the time is over: whether it is.
-    async fn wait(&self, latch: &Latch, until: Moment, so: impl Fn(Option<&Term>) -> bool) -> Result<bool, Error> {
-        let (seam, backend) = (self.writer.seam(), self.writer.backend());
-        let scope = crate::backend::Scope::Below(latch.home());
-        loop {
-            let snapshot = backend.list(&latch.home()).await?;
-            let held = snapshot.entries.iter().find(|entry| entry.key == *latch.key());
-            if so(held.and_then(|entry| entry.held.as_ref())) {
-                return Ok(true);
-            }
-            let left = until.since(seam.now());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            // What a failed watch would have told, the next list tells.
-            if let Some(Err(_)) = seam.timeout(left.min(LOOK), backend.changed(&scope, &snapshot.mark)).await {
-                seam.sleep(seam.jittered(PAUSE)).await;
-            }
-        }
-    }
-
     async fn successor(&self, latch: &Latch, term: &Term, until: Moment, over: bool) -> Result<Option<u64>, Error> {
-        if over {
-            self.wait(latch, until, |held| held.is_some_and(|held| held != term)).await?;
-        }
-        Ok(self.held(latch).await?.map(|(term, _)| term.epoch))
+        let mut now = None;
+        let judge = async |look: Look| {
+            now = look.held.as_ref().map(|held| held.epoch);
+            let is_other = look.held.is_some_and(|held| held != *term);
+            Ok(if is_other || !over { Seen::Enough } else { Seen::Wait })
+        };
+        self.wait(latch, until, judge).await?;
+        Ok(now)
     }
 
     async fn take(&self, session: &dyn Session, latch: &Latch, term: &Term) -> Result<(), Error> {
@@ -273,6 +269,16 @@ impl StepDown {
                 .because("the store did not end the term; end the process that leads, or wait out its silence")),
         }
     }
+}
+
+/// A request, as its operator knows it.
+#[derive(Debug)]
+struct Asking {
+    request: StepDownRequest,
+    /// The last write of it was not answered.
+    in_doubt: bool,
+    /// One that was not answered was not there when it was looked for.
+    may_land: bool,
 }
 
 fn nobody() -> SteppedDown {

@@ -39,6 +39,7 @@ pub(crate) struct Rig {
     pub(crate) fail_release: AtomicBool,
     pub(crate) hang_release: AtomicBool,
     pub(crate) hang_list: AtomicBool,
+    pub(crate) fail_list: AtomicBool,
     pub(crate) mute_watch: AtomicBool,
     pub(crate) panic_acquire: AtomicBool,
     pub(crate) hang_acquire: AtomicBool,
@@ -93,6 +94,9 @@ impl Backend for Rigged {
     async fn list(&self, below: &Prefix) -> Result<Snapshot, Error> {
         if self.rig.hang_list.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if self.rig.fail_list.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "list").because("failed on purpose"));
         }
         self.inner.list(below).await
     }

@@ -16,6 +16,9 @@ const REFUSAL_BYTES_MAX: usize = 64 << 10;
 /// around each.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
+/// Where Google's machines ask for credentials.
+const METADATA: &str = "metadata.google.internal";
+
 /// The client of a store, whose answers are bounded. Bodies of states it hands on as they come: how long they
 /// may be, their reader knows.
 #[derive(Debug, Clone)]
@@ -26,7 +29,9 @@ impl HttpService for Bounded {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let query = request.uri().query().unwrap_or_default();
         let is_list = query.contains("list-type=") || query.contains("comp=list");
-        let is_state = request.method() == "GET" && !is_list;
+        // The machine's own provider of credentials is asked by the same client.
+        let of_machine = request.uri().host().is_some_and(|host| host.starts_with("169.254.") || host == METADATA);
+        let is_state = request.method() == "GET" && !is_list && !of_machine;
         let (parts, body) = HttpService::call(&self.0, request).await?.into_parts();
         let body = match (parts.status.is_success(), is_state) {
             (false, _) => refusal(body).await,

@@ -86,13 +86,22 @@ pub(super) fn is_conflict_of_requests(error: &Store) -> bool {
         && !says(&text, "BlobAlreadyExists")
 }
 
-/// The client's own words, for an answer that sends it elsewhere and does not say where.
+/// The client's own words before a status, before the body of a success that says it is none, and for an answer that sends
+/// it elsewhere and does not say where.
+const STATUS: &str = "status code: ";
+const ANSWERED: &str = "Server returned error response";
 const REDIRECTED: &str = "Received redirect";
 const NOT_IMPLEMENTED: u16 = 501;
 
-/// What the client says, and the answer's body, which begins with its first `<` or `{`: nothing that is asked for has one.
+/// What the client says, and the answer's body. That begins behind the status, or else with the first `<` or `{`: nothing
+/// that is asked for has one.
 fn parted(text: &str) -> (&str, &str) {
-    text.split_at(text.find(['<', '{']).unwrap_or(text.len()))
+    let behind = |words: &str, end: &str| {
+        let at = text.find(words)? + words.len();
+        Some(at + text[at..].find(end)?)
+    };
+    let begins = [behind(STATUS, ": "), behind(ANSWERED, ""), text.find(['<', '{'])];
+    text.split_at(begins.into_iter().flatten().min().unwrap_or(text.len()))
 }
 
 /// Whether the store gave this code. Names of jobs stand in what is asked for, and so in every text: none is taken for one.
@@ -181,7 +190,7 @@ fn texts(error: &Store) -> String {
 }
 
 fn status(text: &str) -> Option<u16> {
-    let (_, rest) = text.split_once("status code: ")?;
+    let (_, rest) = text.split_once(STATUS)?;
     rest.get(..3)?.parse().ok()
 }
 
@@ -215,6 +224,14 @@ mod tests {
         assert!(shown.contains("400 Bad Request: InvalidToken: bad token for …"), "{shown}");
         assert!(!shown.contains("t0ken") && !shown.contains("s3cret"), "{shown}");
         assert_eq!(status(text), Some(400));
+        let page = "Server returned non-2xx status code: 403 Forbidden: proxy says: t0ken is not good";
+        assert_eq!(
+            redacted(page, &[]),
+            "Server returned non-2xx status code: 403 Forbidden",
+            "a page of something between"
+        );
+        let success = "Error performing POST http://h/b - Server returned error response: InternalError t0ken";
+        assert!(!redacted(success, &[]).contains("t0ken"));
         let endless = redacted(&format!("a\n\u{1b}[2J{}", "é".repeat(10_000)), &[]);
         assert!(endless.len() <= TEXT_BYTES_MAX && !endless.contains(char::is_control));
     }

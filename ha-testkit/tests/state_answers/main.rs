@@ -118,6 +118,12 @@ async fn a_refusal_stays_one_when_its_body_is_cut_off_or_no_text() {
         assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
         assert_eq!(server.asked().len(), 1, "a refusal is not asked for again");
     }
+    // What something in between says may repeat what was sent: no page of it is shown.
+    for status in ["403 Forbidden", "400 Bad Request", "404 Not Found"] {
+        let server = Server::start(move |_, _| Answer::new(status, &[], "not good: Authorization AWS4 s1gned")).await;
+        let error = write(&storage(&server), "job-1").await.unwrap_err();
+        assert!(!format!("{error:?}").contains("s1gned") && format!("{error:?}").contains(status), "{error:?}");
+    }
 }
 
 /// Names of jobs stand in what is asked, and so in the texts of errors.

@@ -94,8 +94,13 @@ impl Address {
 
     /// What of a text can be shown. Somebody may have written a password or a token where it does not belong.
     pub(crate) fn without_secrets(text: &str) -> &str {
-        let shown = text.split(['?', '#']).next().unwrap_or_default();
-        shown.rsplit_once('@').map_or(shown, |(_, rest)| rest)
+        // A password may hold a `?` or a `#`, and a token an `@`: with both, nobody can tell where which of them ends.
+        let (head, tail) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+        match (head.rsplit_once('@'), tail.contains('@')) {
+            (Some((_, rest)), false) => rest,
+            (None, false) => head,
+            (_, true) => "…",
+        }
     }
 
     /// What a request's URL begins with, with another name in the place of the host if there is one. Over a unix
@@ -179,6 +184,9 @@ mod tests {
             "",
             "ftp://a:1",
             "http://me:secret@a:1",
+            "http://me:x?secret@a:1",
+            "http://me:secret#x@a:1",
+            "a:1?token=x@secret",
             "a:1?token=secret",
             "a:1#secret",
             "a/b",

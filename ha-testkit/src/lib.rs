@@ -125,4 +125,4 @@ pub use async_trait::async_trait;
 pub use embedded::EmbeddedFactory;
 pub use factory::{BackendFactory, Capability, Missing, Store};
 pub use fixture::{Fixture, Going};
-pub use services::{Cluster, Deployment, ServicesFactory};
+pub use services::{Cluster, Deployment, ServicesFactory, States};

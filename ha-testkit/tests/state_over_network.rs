@@ -266,3 +266,23 @@ async fn a_large_state_that_is_short_changed_or_gone_is_told_apart() {
     assert_eq!(read().await, ErrorKind::StateMissing);
     assert!(!store.storage.seems_whole(&handle).await.unwrap());
 }
+
+/// A store of one's own, or a proxy before one, may send what it likes.
+#[tokio::test]
+async fn a_body_that_goes_on_is_corrupt_and_no_more_of_it_is_taken() {
+    let seam = Seam::system();
+    let store = Store::new(&seam);
+    let faulty = FaultyStates::new(Arc::clone(&store.inner) as Arc<dyn ObjectStore>, seam.clone(), store.plan.clone());
+    let local = StateStorage::over(Arc::new(faulty), "memory:///", seam);
+    let (small, big) = (store.write("state").await.unwrap(), store.write(large()).await.unwrap());
+    store.plan.always(StateCall::Get, StateFault::LongBody);
+    for storage in [&store.storage, &local] {
+        for handle in [&small, &big] {
+            let before = store.plan.too_many();
+            assert_eq!(storage.read(handle).await.unwrap_err().kind(), ErrorKind::Corrupt);
+            // Some parts are read ahead.
+            let taken = store.plan.too_many() - before;
+            assert!(taken <= 16 << 20, "{taken} bytes too many");
+        }
+    }
+}

@@ -190,7 +190,8 @@ impl Opener {
                 .at("high-availability.storageDir")
                 .because("not given: say where state is stored, as in file:///shared/ha"));
         };
-        let is_memory = storage.url.starts_with("memory:");
+        let scheme = storage.url.split(':').next().unwrap_or_default();
+        let is_memory = scheme.eq_ignore_ascii_case("memory");
         if let Some(memory) = self.memory.get().filter(|_| is_memory) {
             return Ok(memory.clone());
         }

@@ -46,6 +46,18 @@ async fn all_that_one_opener_opens_competes_and_finds_each_others_states() {
 }
 
 #[tokio::test]
+async fn what_is_stored_in_memory_is_found_again_however_its_url_is_written() {
+    let opener = Opener::new(Seam::system());
+    let at = |url: &str| of_type("embedded").with("high-availability.storageDir", url).settings().unwrap();
+    let one = opener.connect(&at("memory://")).await.unwrap();
+    let handle = one.storage.write(&[], "state".into()).await.unwrap();
+    for url in ["MEMORY://", " Memory:/// "] {
+        let other = opener.connect(&at(url)).await.unwrap();
+        assert_eq!(other.storage.read(&handle).await.unwrap(), "state", "{url}");
+    }
+}
+
+#[tokio::test]
 async fn absent_is_none_and_needs_no_store() {
     let services = ha::open(&Configuration::new()).await.unwrap();
     let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();

@@ -1,4 +1,9 @@
 //! What a configuration file says, under what the command line says.
+//!
+//! Of the settings that the library hands out for each call, `num_retained` and `job_manager_ports` are used. `cleanup` is
+//! not: this program cleans up after a job in steps of its own (`cluster::ending`), once under each leader. Nor is
+//! `job-result-store.delete-on-commit`: results are kept for good, for they refuse a job that has ended. What the file says of
+//! a fixed address of presence is refused, for several processes run on one host.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use ha::config::StorageSettings;
+use ha::config::{PortRange, StorageSettings};
 use ha::state::StorageOptions;
 use ha::{BackendSettings, Configuration, Error, ErrorKind, PresenceOptions, ServicesOptions, Settings};
 
@@ -24,9 +29,22 @@ pub struct Configured {
     pub storage: Option<StorageSettings>,
     /// The cluster, if the file names one.
     pub cluster: Option<String>,
+    /// How many completed checkpoints of a job are kept, if the file says it.
+    pub retained: Option<usize>,
+    /// The ports that a job manager may listen at, if the file says them and the command line does not.
+    pub ports: Option<Vec<PortRange>>,
 }
 
+/// How many completed checkpoints are kept where no file says it.
+const RETAINED: usize = 2;
+
 impl Configured {
+    /// How many completed checkpoints of a job are kept.
+    #[must_use]
+    pub fn retained(&self) -> usize {
+        self.retained.unwrap_or(RETAINED)
+    }
+
     /// The options of the state storage.
     #[must_use]
     pub fn storage_options(&self) -> StorageOptions {
@@ -138,6 +156,8 @@ impl File {
             // What is kept in memory by default is kept there by this program's own choice.
             storage: storage.filter(|s| self.gives("high-availability.storageDir") || !s.url.starts_with("memory:")),
             cluster: self.given.get("high-availability.cluster-id").map(|id| id.trim_matches('/').to_owned()),
+            retained: self.gives("execution.checkpointing.num-retained").then_some(self.settings.num_retained),
+            ports: None,
         };
         if backend == kind {
             let settings = &self.settings.backend;
@@ -198,14 +218,18 @@ impl DemoArguments {
 
 impl Command {
     fn configure(&mut self, said: &Said<'_>) -> Result<(), Error> {
-        let (cluster, liveness) = match self {
-            Self::JobManager(arguments) => (&mut arguments.cluster, Some(&mut arguments.liveness)),
-            Self::Worker(arguments) => (&mut arguments.cluster, None),
-            Self::Submit(arguments) => (&mut arguments.client.cluster, None),
-            Self::Status(arguments) => (&mut arguments.client.cluster, None),
-        };
-        let Some(file) = cluster.configure(said)? else { return Ok(()) };
-        liveness.map_or(Ok(()), |liveness| file.liveness(said, liveness))
+        match self {
+            Self::JobManager(arguments) => {
+                let Some(file) = arguments.cluster.configure(said)? else { return Ok(()) };
+                if !said.has("listen") && file.gives("high-availability.jobmanager.port") {
+                    arguments.cluster.configured.ports = Some(file.settings.job_manager_ports.clone());
+                }
+                file.liveness(said, &mut arguments.liveness)
+            }
+            Self::Worker(arguments) => arguments.cluster.configure(said).map(drop),
+            Self::Submit(arguments) => arguments.client.cluster.configure(said).map(drop),
+            Self::Status(arguments) => arguments.client.cluster.configure(said).map(drop),
+        }
     }
 }
 

@@ -71,6 +71,7 @@ impl World {
             mailboxes,
             scratch,
             checkpoint_events: 5_000,
+            retained: 2,
             gate: Arc::default(),
             listener,
             seam: self.seam.clone(),

@@ -113,6 +113,7 @@ impl World {
             mailboxes: self.network.mailboxes.clone(),
             scratch,
             checkpoint_events: 1_000,
+            retained: 2,
             gate: Arc::default(),
             listener,
             seam: self.seam.clone(),

@@ -65,11 +65,48 @@ pub(super) fn is_final(error: &Store) -> bool {
         Store::Generic { .. } => {
             let text = texts(error);
             // Too slow, too early, too many; S3 says of a body that comes slowly that it is a bad request.
-            let passes = |status| matches!(status, 408 | 425 | 429) || text.contains("<Code>RequestTimeout</Code>");
-            status(&text).is_some_and(|status| (400..500).contains(&status) && !passes(status))
+            let passes = |status| matches!(status, 408 | 425 | 429) || says(&text, "RequestTimeout");
+            // Elsewhere, refused, or not known to this store at all.
+            let is_answer = |status| (300..500).contains(&status) || status == NOT_IMPLEMENTED;
+            text.contains(REDIRECTED) || status(&text).is_some_and(|status| is_answer(status) && !passes(status))
         }
+        // Whoever asks has looked what stands there, and nothing does.
+        Store::AlreadyExists { .. } => false,
         _ => true,
     }
+}
+
+/// Whether "already exists" says only that requests are in each other's way, whatever stands there: the client takes each
+/// status 409 for it.
+pub(super) fn is_conflict_of_requests(error: &Store) -> bool {
+    let text = texts(error);
+    matches!(error, Store::AlreadyExists { .. })
+        && status(&text) == Some(409)
+        && parted(&text).1.contains("<Code>")
+        && !says(&text, "BlobAlreadyExists")
+}
+
+/// The client's own words before a status, before the body of a success that says it is none, and for an answer that sends
+/// it elsewhere and does not say where.
+const STATUS: &str = "status code: ";
+const ANSWERED: &str = "Server returned error response";
+const REDIRECTED: &str = "Received redirect";
+const NOT_IMPLEMENTED: u16 = 501;
+
+/// What the client says, and the answer's body. That begins behind the status, or else with the first `<` or `{`: nothing
+/// that is asked for has one.
+fn parted(text: &str) -> (&str, &str) {
+    let behind = |words: &str, end: &str| {
+        let at = text.find(words)? + words.len();
+        Some(at + text[at..].find(end)?)
+    };
+    let begins = [behind(STATUS, ": "), behind(ANSWERED, ""), text.find(['<', '{'])];
+    text.split_at(begins.into_iter().flatten().min().unwrap_or(text.len()))
+}
+
+/// Whether the store gave this code. Names of jobs stand in what is asked for, and so in every text: none is taken for one.
+fn says(text: &str, code: &str) -> bool {
+    parted(text).1.contains(&format!("<Code>{code}</Code>"))
 }
 
 fn diagnosis(error: &Store) -> Diagnosis {
@@ -85,8 +122,9 @@ fn diagnosis(error: &Store) -> Diagnosis {
 
 fn diagnosis_over_network(operation: &'static str, error: &Store, bucket: &str) -> Diagnosis {
     let text = texts(error);
-    let says = |code: &str| text.contains(code);
-    let no_bucket = says("NoSuchBucket") || says("ContainerNotFound") || says("bucket does not exist");
+    let (asked, _) = parted(&text);
+    let says = |code: &str| says(&text, code);
+    let no_bucket = says("NoSuchBucket") || says("ContainerNotFound");
     let (kind, why) = match error {
         // What is written needs nothing that is there already, but its bucket.
         Store::NotFound { .. } if no_bucket || matches!(operation, "write state" | "list states") => {
@@ -96,7 +134,8 @@ fn diagnosis_over_network(operation: &'static str, error: &Store, bucket: &str) 
         _ if says("RequestTimeTooSkewed") => {
             (ErrorKind::Denied, "the clocks of this machine and of the store differ too much: correct them")
         }
-        _ if says("169.254.169.254") || says("metadata.google.internal") => (
+        // The machine's own provider of credentials, which was asked in vain.
+        _ if ["://169.254.169.254", "://metadata.google.internal"].iter().any(|host| asked.contains(host)) => (
             ErrorKind::Denied,
             "there are no credentials: neither in the options, nor in the environment, nor from the machine's provider",
         ),
@@ -117,10 +156,18 @@ fn diagnosis_over_network(operation: &'static str, error: &Store, bucket: &str) 
             (ErrorKind::Denied, why)
         }
         Store::NotFound { .. } => (ErrorKind::StateMissing, "nothing is there; was it removed by hand?"),
-        _ if says("Received redirect") || says("status code: 30") || says("AuthorizationHeaderMalformed") => {
+        _ if asked.contains(REDIRECTED) || status(&text).is_some_and(|status| (300..400).contains(&status)) => {
             (ErrorKind::Storage, "the store sends us elsewhere: is the region right?")
         }
+        _ if says("AuthorizationHeaderMalformed") => {
+            (ErrorKind::Storage, "the store sends us elsewhere: is the region right?")
+        }
+        _ if operation == "write state" && status(&text) == Some(NOT_IMPLEMENTED) => (
+            ErrorKind::Unsupported,
+            "the store cannot write this; it must know `If-None-Match: *` and uploads in parts",
+        ),
         Store::NotImplemented { .. } => (ErrorKind::Unsupported, "the store cannot do this"),
+        Store::AlreadyExists { .. } => (ErrorKind::Storage, "the store refuses the name, and nothing stands there"),
         _ => (ErrorKind::Storage, "the store is unreachable, overloaded or full"),
     };
     Diagnosis { kind, why: why.to_owned() }
@@ -143,13 +190,13 @@ fn texts(error: &Store) -> String {
 }
 
 fn status(text: &str) -> Option<u16> {
-    let (_, rest) = text.split_once("status code: ")?;
+    let (_, rest) = text.split_once(STATUS)?;
     rest.get(..3)?.parse().ok()
 }
 
 fn redacted(text: &str, secrets: &[String]) -> String {
-    // An answer's body begins with its first `<` or `{`. Of it the code and the message are kept.
-    let (head, body) = text.split_at(text.find(['<', '{']).unwrap_or(text.len()));
+    // Of the body the code and the message are kept.
+    let (head, body) = parted(text);
     let mut kept = head.trim_end_matches([':', ' ']).to_owned();
     for (open, close) in [("<Code>", "</Code>"), ("<Message>", "</Message>")] {
         let found = body.split_once(open).and_then(|(_, rest)| rest.split_once(close));
@@ -177,6 +224,14 @@ mod tests {
         assert!(shown.contains("400 Bad Request: InvalidToken: bad token for …"), "{shown}");
         assert!(!shown.contains("t0ken") && !shown.contains("s3cret"), "{shown}");
         assert_eq!(status(text), Some(400));
+        let page = "Server returned non-2xx status code: 403 Forbidden: proxy says: t0ken is not good";
+        assert_eq!(
+            redacted(page, &[]),
+            "Server returned non-2xx status code: 403 Forbidden",
+            "a page of something between"
+        );
+        let success = "Error performing POST http://h/b - Server returned error response: InternalError t0ken";
+        assert!(!redacted(success, &[]).contains("t0ken"));
         let endless = redacted(&format!("a\n\u{1b}[2J{}", "é".repeat(10_000)), &[]);
         assert!(endless.len() <= TEXT_BYTES_MAX && !endless.contains(char::is_control));
     }

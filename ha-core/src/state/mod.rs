@@ -16,6 +16,7 @@ mod options;
 mod origin;
 mod parts;
 mod read;
+mod shown;
 mod sweep;
 mod upload;
 mod write;
@@ -38,6 +39,7 @@ pub use handle::StateHandle;
 pub use keys::{STORAGE_KEYS, StorageKey};
 pub use options::StorageOptions;
 pub(crate) use origin::{Origin, Tag};
+pub use shown::shown_url;
 pub(crate) use sweep::{Candidate, name_in};
 
 /// A place that state is written to and read from, by URL. Clones are the same place.
@@ -115,6 +117,13 @@ impl StateStorage {
         options.check()?;
         let network = Network { limits: Limits::of(options)?, bucket: String::new(), secrets: options.secrets() };
         Ok(Self { network: Some(Arc::new(network)), ..Self::over(store, base, seam) })
+    }
+
+    /// The same place, behind something of your own: what counts or delays each call, or lets it go wrong on purpose.
+    /// It is asked twice, for the two clients of one store: one that tries again itself, and one that never does.
+    #[must_use]
+    pub fn behind(self, wrap: impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
+        Self { store: wrap(self.store), creates: wrap(self.creates), ..self }
     }
 
     /// The part of this place that belongs to one cluster: `<base>/<cluster id>/`. States that are written under a

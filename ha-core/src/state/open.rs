@@ -4,8 +4,7 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use url::Url;
 
-use super::{StateStorage, StorageOptions};
-use crate::excerpt::excerpt;
+use super::{StateStorage, StorageOptions, shown_url};
 use crate::seam::Seam;
 use crate::{Error, ErrorKind};
 
@@ -62,6 +61,7 @@ impl StateStorage {
     ///   names the cargo feature.
     /// * [`ErrorKind::Storage`]: the directory cannot be made or opened.
     pub fn open_with(url: &str, options: &StorageOptions, seam: Seam) -> Result<Self, Error> {
+        no_text_in(&|name| std::env::var_os(name))?;
         let variable = |name: &str| std::env::var(name).ok();
         Self::open_from(url, options, &variable, seam)
     }
@@ -73,13 +73,18 @@ impl StateStorage {
         seam: Seam,
     ) -> Result<Self, Error> {
         options.check()?;
-        let failed = |kind| Error::new(kind, "open state storage").at(without_secrets(url));
+        let failed = |kind| Error::new(kind, "open state storage").at(shown_url(url));
         let parsed = Url::parse(url).map_err(|e| {
             failed(ErrorKind::Invalid)
                 .because("write file:///absolute/directory, memory:// or s3://bucket/prefix")
                 .caused_by(e)
         })?;
+        let has_options = parsed.query().is_some() || parsed.fragment().is_some();
         match parsed.scheme() {
+            // They would be overheard, or stand in every handle.
+            "memory" | "file" if has_options => {
+                Err(failed(ErrorKind::Invalid).because("a place on this machine has no options in its URL"))
+            }
             "memory" => Ok(Self::over(Arc::new(InMemory::new()), "memory:///", seam)),
             "file" => Self::open_directory(&parsed, seam),
             _ => match taken_apart(&parsed)? {
@@ -97,9 +102,13 @@ impl StateStorage {
     }
 
     fn open_directory(url: &Url, seam: Seam) -> Result<Self, Error> {
-        let failed = |kind| Error::new(kind, "open state storage").at(without_secrets(url.as_str()));
+        let failed = |kind| Error::new(kind, "open state storage").at(shown_url(url.as_str()));
         let directory = url
             .to_file_path()
+            .map_err(|()| failed(ErrorKind::Invalid).because("write file:///absolute/directory, without a host"))?;
+        // However it is written (`//`, `%2e`), it is one place, and its handles begin alike.
+        let directory: std::path::PathBuf = directory.components().collect();
+        let plain = Url::from_directory_path(&directory)
             .map_err(|()| failed(ErrorKind::Invalid).because("write file:///absolute/directory, without a host"))?;
         make_durably(&directory)
             .map_err(|e| failed(ErrorKind::Storage).because("the directory cannot be made").caused_by(e))?;
@@ -107,7 +116,7 @@ impl StateStorage {
             .map_err(|e| failed(ErrorKind::Storage).caused_by(e))?
             // Off by default there; without it an acknowledged pointer could outlive its state.
             .with_fsync(true);
-        let base = format!("{}/", url.as_str().trim_end_matches('/'));
+        let base = format!("{}/", plain.as_str().trim_end_matches('/'));
         Ok(Self { directory: Some(directory.into()), ..Self::over(Arc::new(store), &base, seam) })
     }
 }
@@ -172,7 +181,7 @@ pub(super) fn not_compiled_in(place: &CloudUrl) -> Error {
 /// `None` for a scheme that is nobody's.
 fn taken_apart(url: &Url) -> Result<Option<CloudUrl>, Error> {
     let invalid = |why: &str| {
-        Error::new(ErrorKind::Invalid, "open state storage").at(without_secrets(url.as_str())).because(why.to_owned())
+        Error::new(ErrorKind::Invalid, "open state storage").at(shown_url(url.as_str())).because(why.to_owned())
     };
     let (cloud, with_account) = match url.scheme() {
         "s3" | "s3a" | "s3p" => (Cloud::S3, false),
@@ -215,6 +224,17 @@ fn taken_apart(url: &Url) -> Result<Option<CloudUrl>, Error> {
     Ok(Some(CloudUrl { cloud, bucket: bucket.to_owned(), below, options }))
 }
 
+/// Refuses a variable that is no text: passed over in silence, the next source of credentials would take its place.
+fn no_text_in(variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<(), Error> {
+    let names = super::STORAGE_KEYS.iter().flat_map(|key| key.variables);
+    match names.copied().find(|name| variable(name).is_some_and(|value| value.to_str().is_none())) {
+        None => Ok(()),
+        Some(name) => Err(Error::new(ErrorKind::Invalid, "open state storage")
+            .at(format!("variable {name}"))
+            .because("it is no UTF-8 text")),
+    }
+}
+
 fn beginning(text: &str) -> &str {
     crate::excerpt::beginning(text, SHOWN_BYTES_MAX)
 }
@@ -234,18 +254,10 @@ fn make_durably(directory: &std::path::Path) -> std::io::Result<()> {
     std::fs::File::open(parent)?.sync_all()
 }
 
-/// The URL as it may be shown: without what stands before an `@`, and without the options.
-fn without_secrets(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => url.to_owned(),
-    };
-    if shown.len() > SHOWN_BYTES_MAX { excerpt(&shown, SHOWN_BYTES_MAX).to_string() } else { shown }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     fn apart(url: &str) -> Result<Option<CloudUrl>, Error> {
@@ -285,11 +297,45 @@ mod tests {
             "s3://bucket/a b",
             "abfss://account.dfs.core.windows.net/a",
             "abfss://container:s3cret@account.dfs.core.windows.net/a",
+            "s3://key:x?s3cret@bucket/a",
+            "s3://key:s3cret?x@bucket/a",
+            "s3://key:s3cret/x@bucket/a",
+            "s3://key:x#s3cret@bucket/a",
+            "s3:/key:s3cret@bucket",
+            "/key:s3cret@bucket",
+            "memory://?token=s3cret",
+            "file:///tmp/a?secret-key=s3cret",
+            "file:///tmp/a#s3cret",
         ] {
             let error = StateStorage::open_from(url, &StorageOptions::new(), &|_| None, Seam::system()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{url}: {error}");
             assert!(!format!("{error:?}").contains("s3cret"), "{url}: {error:?}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_no_text_is_refused_by_its_name() {
+        use std::os::unix::ffi::OsStringExt;
+        let garbage =
+            |name: &str| (name == "AWS_SECRET_ACCESS_KEY").then(|| OsString::from_vec(b"s3cret\xff".to_vec()));
+        let error = no_text_in(&garbage).unwrap_err();
+        assert_eq!((error.kind(), error.subject()), (ErrorKind::Invalid, "variable AWS_SECRET_ACCESS_KEY"));
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        assert_eq!(no_text_in(&|_| Some("text".into())), Ok(()));
+    }
+
+    #[test]
+    fn a_directory_has_one_base_however_its_url_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let base = |url: String| StateStorage::open(&url, Seam::system()).unwrap().base().to_owned();
+        let plain = base(format!("file://{path}/a"));
+        assert_eq!(plain, format!("file://{path}/a/"));
+        for url in [format!("file://{path}//a//"), format!("file://{path}/./b/../a/"), format!("FILE://{path}/%61")] {
+            assert_eq!(base(url), plain);
+        }
+        assert_eq!(base(format!("file://{path}/a%20b")), format!("file://{path}/a%20b/"));
     }
 
     #[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]

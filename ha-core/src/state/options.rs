@@ -127,23 +127,21 @@ impl Limits {
         let text = |name| options.get(name).unwrap_or_else(|| default_of(name));
         let duration = |name, least: Duration, most: Duration| {
             let text = text(name);
-            let found =
-                number(text, &[("ms", 1), ("s", 1_000), ("min", 60_000), ("m", 60_000), ("h", 3_600_000), ("", 1)]);
+            let found = number(text, TIME_UNITS).or_else(|| iso(text));
             let found = found.map(Duration::from_millis).filter(|found| (least..=most).contains(found));
             found.ok_or_else(|| bad(name, text, format!("write a duration from {least:?} to {most:?}, as `30 s`")))
         };
         let hour = Duration::from_secs(3600);
         let request = duration(keys::REQUEST_TIMEOUT, Duration::from_millis(100), hour)?;
         let retry = duration(keys::RETRY_TIMEOUT, Duration::ZERO, hour)?;
-        let within = |name, units: &[(&str, u64)], least: u64, most: u64, form: &str| {
+        let within = |name, units: Units, least: u64, most: u64, form: &str| {
             let text = text(name);
             let found = number(text, units).filter(|found| (least..=most).contains(found));
             found.and_then(|found| usize::try_from(found).ok()).ok_or_else(|| bad(name, text, form))
         };
-        let parallelism = within(keys::PARALLELISM, &[("", 1)], 1, 64, "write a number from 1 to 64")?;
+        let parallelism = within(keys::PARALLELISM, &[(&[""], 1)], 1, 64, "write a number from 1 to 64")?;
         let (mb, form) = (1 << 20, "write a size from 5 mb to 512 mb, as `8 mb`");
-        let units = [("mb", mb), ("m", mb), ("kb", 1 << 10), ("k", 1 << 10), ("b", 1), ("", 1)];
-        let part_bytes = within(keys::PART_SIZE, &units, 5 * mb, 512 * mb, form)?;
+        let part_bytes = within(keys::PART_SIZE, MEMORY_UNITS, 5 * mb, 512 * mb, form)?;
         Ok(Self { request, retry, parallelism, part_bytes })
     }
 
@@ -157,12 +155,37 @@ fn default_of(name: &str) -> &'static str {
     STORAGE_KEYS.iter().find(|key| key.name == name).and_then(|key| key.default).unwrap_or_default()
 }
 
+/// Names, and what each stands for.
+type Units = &'static [(&'static [&'static str], u64)];
+
+/// Flink's units of time, as far as a limit can be given in them, and their milliseconds.
+const TIME_UNITS: Units = &[
+    (&["", "ms", "milli", "millis", "millisecond", "milliseconds"], 1),
+    (&["s", "sec", "secs", "second", "seconds"], 1_000),
+    (&["m", "min", "minute", "minutes"], 60_000),
+    (&["h", "hour", "hours"], 3_600_000),
+];
+/// Flink's units of memory, and their bytes.
+const MEMORY_UNITS: Units = &[
+    (&["", "b", "bytes"], 1),
+    (&["k", "kb", "kibibytes"], 1 << 10),
+    (&["m", "mb", "mebibytes"], 1 << 20),
+    (&["g", "gb", "gibibytes"], 1 << 30),
+];
+
+/// The milliseconds of a time in Java's form that is a number of one unit, such as `PT30S`.
+fn iso(text: &str) -> Option<u64> {
+    let rest = text.trim().to_ascii_uppercase();
+    let rest = rest.strip_prefix("PT")?;
+    rest.ends_with(['S', 'M', 'H']).then(|| number(rest, TIME_UNITS))?
+}
+
 /// A number with one of the units, in any case, with or without a space.
-fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+fn number(text: &str, units: Units) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = (text[..digits].parse::<u64>().ok()?, text[digits..].trim().to_ascii_lowercase());
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    let (_, factor) = units.iter().find(|(names, _)| names.contains(&unit.as_str()))?;
     number.checked_mul(*factor)
 }
 
@@ -198,7 +221,15 @@ mod tests {
     #[test]
     fn limits_are_read_in_flinks_forms_and_refused_out_of_bounds() {
         let limits = |name, value: &str| Limits::of(&StorageOptions::new().with(name, value));
-        for (text, ms) in [("30 s", 30_000), ("500ms", 500), ("1 min", 60_000), ("2000", 2_000), (" 1 H ", 3_600_000)] {
+        for (text, ms) in [
+            ("30 s", 30_000),
+            ("500ms", 500),
+            ("1 min", 60_000),
+            ("2000", 2_000),
+            (" 1 H ", 3_600_000),
+            ("PT5M", 300_000),
+            ("2 Seconds", 2_000),
+        ] {
             assert_eq!(limits(keys::REQUEST_TIMEOUT, text).unwrap().request, Duration::from_millis(ms), "{text}");
         }
         for text in

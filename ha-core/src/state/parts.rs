@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
 
 use super::options::Limits;
 use super::{Chunks, StateHandle, StateStorage, driven};
@@ -50,13 +50,44 @@ impl StateStorage {
                 Err(error) => return Err(self.why_no_part(handle, path, error).await),
             };
             expect_length(handle, got.meta.size)?;
-            got.bytes().await.map_err(|error| self.failed("read state", path, error))
+            self.body(handle, path, got, range.end - range.start).await
         };
         let bytes = self.bounded("read state", path, fetched).await?;
         if bytes.len() as u64 != range.end - range.start {
             return Err(handle.corrupt(format!("{} bytes came for the range {range:?}", bytes.len())));
         }
         Ok(bytes)
+    }
+
+    /// The bytes that came, at most as many as were asked for: a store may send what it likes, and without an end.
+    pub(super) async fn body(
+        &self,
+        handle: &StateHandle,
+        path: &Path,
+        got: GetResult,
+        most: u64,
+    ) -> Result<Bytes, Error> {
+        let failed = |error| self.failed("read state", path, error);
+        if matches!(got.payload, GetResultPayload::File(..)) {
+            // Its length is that of the file, which was looked at.
+            return got.bytes().await.map_err(failed);
+        }
+        let (mut pieces, mut length, mut stream) = (Vec::new(), 0, got.into_stream());
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(failed)?;
+            length += piece.len() as u64;
+            if length > most {
+                return Err(handle.corrupt(format!("more than the {most} bytes that were asked for")));
+            }
+            if !piece.is_empty() {
+                pieces.push(piece);
+            }
+        }
+        match &mut pieces[..] {
+            [] => Ok(Bytes::new()),
+            [whole] => Ok(std::mem::take(whole)),
+            _ => Ok(pieces.concat().into()),
+        }
     }
 
     /// A store refuses a range beyond the end with an error of its own: then the state is too short, not the store bad.

@@ -37,7 +37,7 @@ impl StateStorage {
             let got = self.store.get(path).await.map_err(|e| self.failed("read state", path, e))?;
             // Looked at first: bytes that are not ours may be far more than we would want to load.
             expect_length(handle, got.meta.size)?;
-            got.bytes().await.map_err(|e| self.failed("read state", path, e))
+            self.body(handle, path, got, handle.length).await
         };
         let bytes = self.bounded("read state", path, read).await?;
         handle.verify(&bytes)?;

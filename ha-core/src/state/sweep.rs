@@ -39,6 +39,28 @@ impl Candidate {
     }
 }
 
+/// Tells a list that goes round from one that is long: it holds one name, and another one after twice as many.
+#[derive(Default)]
+struct Round {
+    mark: Option<Path>,
+    since: u64,
+    next: u64,
+}
+
+impl Round {
+    /// Whether this name was listed before. A round is found before it was gone twice beyond what it took to reach it.
+    fn has_come_back(&mut self, listed: &Path) -> bool {
+        if self.mark.as_ref() == Some(listed) {
+            return true;
+        }
+        if self.since == self.next {
+            (self.mark, self.since, self.next) = (Some(listed.clone()), 0, (self.next * 2).max(1));
+        }
+        self.since += 1;
+        false
+    }
+}
+
 /// The name of the state that a URL leads to.
 pub(crate) fn name_in(uri: &str) -> &str {
     uri.rsplit('/').next().unwrap_or_default()
@@ -59,6 +81,7 @@ impl StateStorage {
         let below = Path::from(format!("{}{folder}", self.below));
         let mut found = Vec::new();
         let mut listed = self.store.list(Some(&below));
+        let mut round = Round::default();
         // Each page within the limits; how many there are is for the store to say.
         while let Some(meta) = self.bounded("list states", &below, async { Ok(listed.next().await) }).await? {
             let meta = match meta {
@@ -67,6 +90,11 @@ impl StateStorage {
                 Err(object_store::Error::NotFound { .. }) => continue,
                 Err(error) => return Err(self.failed("list states", &below, error)),
             };
+            if round.has_come_back(&meta.location) {
+                return Err(Error::new(ErrorKind::Storage, "list states")
+                    .at(self.shown(&below))
+                    .because("the store lists the same name twice: does it know how to go on after a page?"));
+            }
             // Exactly where states of this folder lie: below the name of a job.
             let relative = meta.location.as_ref().strip_prefix(&*self.below).unwrap_or_default().to_owned();
             let [_, job, name] = relative.split('/').collect::<Vec<_>>()[..] else { continue };

@@ -106,6 +106,15 @@ impl StateStorage {
         loop {
             let error = match self.creates.put_opts(path, payload.clone(), if_absent()).await {
                 Ok(_) => return Ok(Created::Ours),
+                // Not applied, whatever became of the attempts before.
+                Err(error) if failure::is_conflict_of_requests(&error) => {
+                    if self.seam.now() + pause > until {
+                        return Err(self.failed("write state", path, error));
+                    }
+                    self.seam.sleep(self.seam.jittered(pause)).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                    continue;
+                }
                 // Nobody but us was given this name; so whatever is there, a new name costs nothing.
                 Err(object_store::Error::AlreadyExists { .. }) if !may_be_ours => return Ok(Created::Taken),
                 // Race: an earlier attempt was applied, and its answer lost; this one finds its own state.

@@ -89,6 +89,7 @@ pub const PLACES: &[Place] = &[
     journal("conformance::monotonic", "ha-testkit/tests/journal.rs", Level::Backend),
     journal("conformance::witness", "ha-testkit/tests/journal.rs", Level::Backend),
     embedded("conformance::embedded", "ha-embedded/tests/services.rs", Level::Services),
+    embedded("conformance::embedded_s3", "ha-testkit/tests/services_on_s3.rs", Level::Services),
     journal("conformance::sweeping", "ha-testkit/tests/journal_services.rs", Level::Services),
     journal("conformance::witness", "ha-testkit/tests/journal_services.rs", Level::Services),
     journal("resolution::sweeping", "ha-testkit/tests/journal_resolution.rs", Level::Resolution),

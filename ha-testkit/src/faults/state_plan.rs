@@ -42,6 +42,9 @@ pub enum StateFault {
     DiskFull,
     /// Only half of the bytes are written or read, and the answer is success.
     ShortBody,
+    /// More and more bytes come behind those that are read, far more than were said; the answer is success. Of what is
+    /// written, none is another.
+    LongBody,
     /// One byte is another when it is written or read, and the answer is success.
     Corrupt,
 }
@@ -56,6 +59,7 @@ struct Inner {
     calls: Mutex<BTreeMap<StateCall, usize>>,
     let_go: watch::Sender<bool>,
     held: AtomicUsize,
+    too_many: AtomicUsize,
 }
 
 struct Rule {
@@ -110,6 +114,16 @@ impl StatePlan {
     #[must_use]
     pub fn calls(&self, call: StateCall) -> usize {
         unpoisoned(&self.0.calls).get(&call).copied().unwrap_or(0)
+    }
+
+    /// How many bytes of bodies that are [too long](StateFault::LongBody) were taken beyond what was said.
+    #[must_use]
+    pub fn too_many(&self) -> usize {
+        self.0.too_many.load(SeqCst)
+    }
+
+    pub(super) fn count_too_many(&self, bytes: usize) {
+        self.0.too_many.fetch_add(bytes, SeqCst);
     }
 
     /// Counts a call and says what goes wrong with it.

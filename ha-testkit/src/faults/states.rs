@@ -39,11 +39,16 @@ pub struct FaultyStates {
     plan: StatePlan,
 }
 
+/// What a body that is too long goes on with: far more than a test's state, far less than a machine's memory.
+const PIECE_BYTES: usize = 1 << 20;
+const PIECES: usize = 256;
+
 /// What is left to do with a call that was not answered at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     AsItIs,
     AndFail,
+    Long,
     Half,
     Changed,
 }
@@ -65,6 +70,7 @@ impl FaultyStates {
             Some(StateFault::DiskFull) => return Err(failed(std::io::ErrorKind::StorageFull)),
             Some(StateFault::FailAfter) => return Ok(Then::AndFail),
             Some(StateFault::ShortBody) => return Ok(Then::Half),
+            Some(StateFault::LongBody) => return Ok(Then::Long),
             Some(StateFault::Corrupt) => return Ok(Then::Changed),
         }
         Ok(Then::AsItIs)
@@ -84,7 +90,7 @@ impl Then {
 
     fn spoil(self, bytes: Bytes) -> Bytes {
         match self {
-            Self::AsItIs | Self::AndFail => bytes,
+            Self::AsItIs | Self::AndFail | Self::Long => bytes,
             Self::Half => bytes.slice(..bytes.len() / 2),
             Self::Changed => {
                 let mut changed = bytes.to_vec();
@@ -97,7 +103,11 @@ impl Then {
     }
 
     fn spoil_payload(self, payload: PutPayload) -> PutPayload {
-        if matches!(self, Self::AsItIs | Self::AndFail) { payload } else { self.spoil(payload.into()).into() }
+        if matches!(self, Self::AsItIs | Self::AndFail | Self::Long) {
+            payload
+        } else {
+            self.spoil(payload.into()).into()
+        }
     }
 }
 
@@ -121,6 +131,18 @@ impl ObjectStore for FaultyStates {
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let then = self.before(if options.head { StateCall::Head } else { StateCall::Get }).await?;
         let mut got = self.inner.get_opts(path, options).await?;
+        if then == Then::Long {
+            let body = std::mem::replace(&mut got.payload, GetResultPayload::Stream(stream::empty().boxed()));
+            let (meta, range) = (got.meta.clone(), got.range.clone());
+            let (attributes, extensions) = (got.attributes.clone(), got.extensions.clone());
+            let body = GetResult { payload: body, meta, range, attributes, extensions }.into_stream();
+            let (plan, piece) = (self.plan.clone(), Bytes::from(vec![0; PIECE_BYTES]));
+            let more = stream::iter((0..PIECES).map(move |_| {
+                plan.count_too_many(PIECE_BYTES);
+                Ok(piece.clone())
+            }));
+            got.payload = GetResultPayload::Stream(body.chain(more).boxed());
+        }
         if matches!(then, Then::Half | Then::Changed) {
             // What it says of the length stays: only the body is wrong.
             let payload = std::mem::replace(&mut got.payload, GetResultPayload::Stream(stream::empty().boxed()));

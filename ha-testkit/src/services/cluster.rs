@@ -12,12 +12,11 @@ use ha_core::state::StateStorage;
 use ha_core::wrap::Chroot;
 use ha_core::writer::{Authority, Writer};
 use ha_core::{ComponentId, Error, ErrorKind, HaServices, HighAvailabilityServices, JobId, ServicesOptions};
-use object_store::memory::InMemory;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::contender::{Contending, Recorder, Told};
-use super::{Deployment, Line};
+use super::{Deployment, Line, States};
 use crate::faults::{Faulty, FaultyStates, Plan, StatePlan};
 use crate::fixture::{Fixture, key, latch, prefix, won};
 
@@ -29,7 +28,7 @@ const CLUSTER: &str = "flink/default";
 pub struct Cluster {
     fixture: Fixture,
     deployment: Arc<dyn Deployment>,
-    states: Arc<InMemory>,
+    states: States,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -51,7 +50,8 @@ pub(super) type Everything = (Vec<(String, Bytes, u64)>, Vec<(String, Bytes)>);
 impl Cluster {
     pub(super) fn new(deployment: Arc<dyn Deployment>) -> Self {
         let fixture = Fixture::new(deployment.store());
-        Self { fixture, deployment, states: Arc::new(InMemory::new()) }
+        let states = deployment.states();
+        Self { fixture, deployment, states }
     }
 
     /// How the services of the suite are set up.
@@ -76,9 +76,13 @@ impl Cluster {
 
     /// The state storage that all processes share, as one sees it for which things go wrong as planned.
     pub(super) fn storage(&self, plan: &StatePlan) -> StateStorage {
-        let states: Arc<InMemory> = Arc::clone(&self.states);
-        let faulty = FaultyStates::new(states, self.seam().clone(), plan.clone());
-        StateStorage::over(Arc::new(faulty), "memory:///", self.seam().clone())
+        let faulty = |states| Arc::new(FaultyStates::new(states, self.seam().clone(), plan.clone())) as _;
+        self.states.storage.clone().behind(faulty)
+    }
+
+    /// What handles of states begin with.
+    pub(super) fn base(&self) -> &str {
+        self.states.storage.base()
     }
 
     /// One more process that leads. Nobody else may lead or contend.
@@ -174,7 +178,7 @@ impl Cluster {
 
     /// The paths of the states that are stored.
     pub(super) async fn states(&self) -> Vec<String> {
-        let list: Vec<_> = self.states.list(None).try_collect().await.expect("a list of states");
+        let list: Vec<_> = self.states.inside.list(None).try_collect().await.expect("a list of states");
         let mut paths: Vec<String> = list.into_iter().map(|meta| meta.location.to_string()).collect();
         paths.sort();
         paths
@@ -189,8 +193,8 @@ impl Cluster {
     pub(super) async fn spoil(&self, path: &str, bytes: Option<&str>) {
         let path = Path::from(path);
         match bytes {
-            Some(bytes) => drop(self.states.put(&path, bytes.to_owned().into()).await.expect("a put")),
-            None => self.states.delete(&path).await.expect("a removal"),
+            Some(bytes) => drop(self.states.inside.put(&path, bytes.to_owned().into()).await.expect("a put")),
+            None => self.states.inside.delete(&path).await.expect("a removal"),
         }
     }
 
@@ -200,7 +204,7 @@ impl Cluster {
         let entries = entries.into_iter().map(|e| (e.key.to_string(), e.value, e.revision.native())).collect();
         let mut states = Vec::new();
         for path in self.states().await {
-            match self.states.get(&Path::from(path.as_str())).await {
+            match self.states.inside.get(&Path::from(path.as_str())).await {
                 Ok(got) => states.push((path, got.bytes().await.expect("its bytes"))),
                 // Deleted since it was listed.
                 Err(object_store::Error::NotFound { .. }) => {}

@@ -69,7 +69,7 @@ pub mod trouble;
 
 pub use cluster::{Cluster, Process};
 pub use contender::{Contending, Recorder, Told};
-pub use factory::{Deployment, ServicesFactory};
+pub use factory::{Deployment, ServicesFactory, States};
 pub use line::Line;
 
 use async_trait::async_trait;

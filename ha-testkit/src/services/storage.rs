@@ -97,7 +97,7 @@ pub async fn x_22_a_full_disk_fails_the_call_and_leaves_what_was_there(c: Cluste
     for fault in [StateFault::DiskFull, StateFault::FailBefore] {
         one.states.always(StateCall::Put, fault);
         let refused = assert_kind(ErrorKind::Storage, plans.put_execution_plan(&plan("a", "new")).await);
-        assert!(refused.to_string().contains("memory:///"), "it names the place: {refused}");
+        assert!(refused.to_string().contains(c.base()), "it names the place: {refused}");
         assert_kind(ErrorKind::Storage, plans.put_execution_plan(&plan("b", "new")).await);
         assert_kind(ErrorKind::Storage, add(&store, checkpoint(2)).await);
         assert_kind(ErrorKind::Storage, blobs.put(&job("job"), chunks_of("new".into())).await);

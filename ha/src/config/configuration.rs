@@ -20,6 +20,22 @@ const REPLACES: [(&str, &str); 7] = [
     ("high-availability.consul.session.ttl", "high-availability.consul.session-ttl"),
 ];
 
+/// Parts of credentials: of what an earlier source gave, the second is of no use with the first of a later one, and
+/// together they would be nobody's. One source gives all parts of its own, in any order.
+const OF_OTHER_CREDENTIALS: [(&str, &str); 11] = [
+    ("s3.access-key", "s3.secret-key"),
+    ("s3.access-key", "s3.session-token"),
+    ("s3.secret-key", "s3.session-token"),
+    ("gs.service-account-key", "gs.service-account-key-file"),
+    ("gs.service-account-key-file", "gs.service-account-key"),
+    ("azure.account-key", "azure.sas-token"),
+    ("azure.account-key", "azure.client-secret"),
+    ("azure.sas-token", "azure.account-key"),
+    ("azure.sas-token", "azure.client-secret"),
+    ("azure.client-secret", "azure.account-key"),
+    ("azure.client-secret", "azure.sas-token"),
+];
+
 /// Keys and values as they were given, each with where it comes from. Nothing is checked before
 /// [`settings`](Self::settings) but what a source itself must be: YAML, a URL.
 ///
@@ -79,6 +95,13 @@ impl Configuration {
     pub fn and_then(mut self, later: Self) -> Self {
         for (given, replaced) in REPLACES {
             if later.entries.contains_key(given) && !later.entries.contains_key(replaced) {
+                self.entries.remove(replaced);
+            }
+        }
+        for (given, replaced) in OF_OTHER_CREDENTIALS {
+            let (new, old) = (later.entries.get(given), self.entries.get(replaced));
+            let of_another_source = new.zip(old).is_some_and(|(new, old)| !new.origin.is_one_source_with(&old.origin));
+            if of_another_source && !later.entries.contains_key(replaced) {
                 self.entries.remove(replaced);
             }
         }

@@ -19,12 +19,14 @@
 //!   command line.
 //! * A deprecated name and the new one are one key. Within one source they may stand side by side only if they say the
 //!   same.
+//! * Credentials of the state storage come from one source: a key takes the place of an earlier source's key, secret and
+//!   token, a secret that of its token. The id of a key may stand in a file, and its secret in a variable.
 //! * An option that says in another way what an earlier source has said takes its place: a later `address` that of an
 //!   earlier `host`.
 //!
 //! # What is refused
 //! Every key that is not known, with the nearest one that is. Only in a file are keys of others passed over, such as
-//! `taskmanager.numberOfTaskSlots`: what begins as this library's own keys do is held to them there too.
+//! `taskmanager.numberOfTaskSlots`: what begins as this library's own keys do, or nearly so, is held to them there too.
 //!
 //! All keys: `docs/configuration.md`, which is generated from [`ConfigOption::all`].
 

@@ -20,6 +20,17 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// Whether both come from one place: the same file, the same URL, the environment, the program.
+    pub(super) fn is_one_source_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Code, Self::Code) | (Self::Url, Self::Url) | (Self::Variable(_), Self::Variable(_)) => true,
+            (Self::File { name, .. }, Self::File { name: other, .. }) => name == other,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -58,6 +58,13 @@ fn invalid(why: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Invalid, "configuration").at("URL").because(why)
 }
 
+fn no_user() -> Error {
+    invalid(
+        "no user and no password belong before the host; write an option, as in ?acl-token=…, or better a variable or a \
+         file with the token",
+    )
+}
+
 struct Parts<'u> {
     scheme: &'u str,
     authority: &'u str,
@@ -81,6 +88,11 @@ impl<'u> Parts<'u> {
         }
         let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = before.split_at(before.find('/').unwrap_or(before.len()));
+        // A password may hold a `/` or a `?`, and then ends as a port, a path or the name of an option, which errors show.
+        let named = rest.split('=').next().unwrap_or_default();
+        if !authority.is_empty() && named.contains('@') {
+            return Err(no_user());
+        }
         Ok(Self { scheme, authority, path, query })
     }
 }
@@ -130,9 +142,7 @@ impl Given<'_> {
             return Ok(());
         }
         if authority.contains('@') {
-            let why = "no user and no password belong before the host; write an option, as in ?acl-token=…, or better a \
-                       variable or a file with the token";
-            return Err(invalid(why));
+            return Err(no_user());
         }
         if self.is("consul") {
             return self.take_agents(authority);

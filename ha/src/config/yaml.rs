@@ -18,8 +18,11 @@ use super::{Configuration, shown};
 const FILE_BYTES_MAX: usize = 1 << 20;
 /// How deep maps and lists may stand in each other.
 const DEPTH_MAX: usize = 64;
-/// What all values may amount to: those that are repeated by `*name` count each time.
-const VALUE_BYTES_MAX: usize = 4 << 20;
+/// What all keys and values may amount to. Values that are repeated by `*name` count each time, and what a nested key
+/// begins with at each of its values.
+const BYTES_MAX: usize = 4 << 20;
+/// In YAML 1.1 what stands here is merged into the map around it. YAML 1.2 and Flink know nothing of it.
+const MERGE: &str = "<<";
 
 impl Configuration {
     /// The settings in a YAML text. `origin` is what errors call it.
@@ -112,10 +115,10 @@ struct Reading {
     name: Arc<str>,
     configuration: Configuration,
     stack: Vec<Frame>,
-    /// Texts that were given a name by `&name`, by the parser's number for it.
-    anchors: BTreeMap<usize, String>,
+    /// Texts that were given a name by `&name`, by the parser's number for it; and whether each stands for no value.
+    anchors: BTreeMap<usize, (String, bool)>,
     documents: usize,
-    /// How many bytes all values have so far.
+    /// How many bytes all keys and values have so far.
     bytes: usize,
 }
 
@@ -150,14 +153,14 @@ impl Reading {
                 _ => Ok(()),
             },
             Event::Scalar(text, style, anchor, _) => {
-                if anchor > 0 {
-                    self.anchors.insert(anchor, text.to_string());
-                }
                 let absent = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                if anchor > 0 {
+                    self.anchors.insert(anchor, (text.to_string(), absent));
+                }
                 self.text(&text, absent, line)
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some(text) => self.text(&text, false, line),
+                Some((text, absent)) => self.text(&text, absent, line),
                 None => self.alias_of_more_than_text(line),
             },
             _ => Ok(()),
@@ -189,9 +192,19 @@ impl Reading {
     }
 
     fn text(&mut self, text: &str, absent: bool, line: usize) -> Result<(), Error> {
-        self.bytes += text.len();
-        if self.bytes > VALUE_BYTES_MAX {
-            return Err(self.invalid(line, format!("all values together are longer than {VALUE_BYTES_MAX} bytes")));
+        let prefix = match self.stack.last() {
+            Some(Frame::Map { prefix, key: None }) => prefix.as_str(),
+            _ => "",
+        };
+        // A long key of a map is held once more for each key in it.
+        self.bytes += prefix.len() + text.len();
+        if self.bytes > BYTES_MAX {
+            return Err(self.invalid(line, format!("all keys and values together are longer than {BYTES_MAX} bytes")));
+        }
+        // At the top, and in maps of ours, it would hold settings that nobody reads.
+        let is_key = matches!(self.stack.last(), Some(Frame::Map { key: None, .. }));
+        if is_key && text == MERGE && (prefix.is_empty() || is_own(prefix)) {
+            return Err(self.invalid(line, format!("maps are not merged by `{MERGE}`; write the keys out")));
         }
         match self.stack.last_mut() {
             // A file that has nothing but comments.
@@ -241,7 +254,7 @@ impl Reading {
     }
 }
 
-/// Whether the key is one that this library answers for.
+/// Whether the key, or what all keys of a map begin with, is one that this library answers for.
 fn is_own(key: &str) -> bool {
     let own = |prefix: &&str| key.starts_with(*prefix) || prefix.trim_end_matches('.') == key;
     options::STRICT.iter().any(own) || super::ConfigOption::find(key).is_some() || super::settings::is_storage_key(key)

@@ -16,7 +16,6 @@ use ha::plan::ExecutionPlanStore;
 use ha::{Error, ErrorKind};
 
 use super::history;
-use super::job_master::RETAINED;
 
 /// Accumulators of a result.
 pub(super) const CHECKPOINT: &str = "checkpoint";
@@ -24,6 +23,8 @@ pub(super) const EVENTS: &str = "events";
 pub(super) const RESTARTS: &str = "restarts";
 pub(super) const SUBMISSION: &str = "submission";
 
+/// A store that is opened to be emptied: nothing is added, so nothing is dropped for the sake of the number.
+const RETAINED: usize = 1;
 /// Tries to store a result whose outcome stays unknown.
 const TRIES: u32 = 3;
 

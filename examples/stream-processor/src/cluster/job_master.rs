@@ -23,8 +23,6 @@ use super::{Failure, Member, artefact, ending};
 use crate::term::Term;
 use crate::{Engine, EngineError, Placement, Snapshot};
 
-/// How many completed checkpoints are kept.
-pub(super) const RETAINED: usize = 2;
 /// How many failures in a row, without a checkpoint between them, are taken for one that no restart mends.
 const FAILURES_MAX: u32 = 10;
 /// How long a job rests after a failure, at first and at most.
@@ -120,7 +118,7 @@ impl Master<'_> {
         let checkpoints = factory
             .create_recovered_completed_checkpoint_store(
                 job,
-                RETAINED,
+                self.member.retained,
                 RecoveryClaimMode::Claim,
                 Arc::new(DiscardStateOnly),
             )

@@ -68,6 +68,8 @@ pub struct Member {
     pub scratch: PathBuf,
     /// How many records are processed between two checkpoints.
     pub checkpoint_events: u64,
+    /// How many completed checkpoints of a job are kept.
+    pub retained: usize,
     /// How far sources may read.
     pub gate: Arc<Gate>,
     /// Who is told what happens.

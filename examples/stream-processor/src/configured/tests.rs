@@ -7,7 +7,9 @@ high-availability:
   storageDir: file:///shared/ha
   session.silence: 3 s
   presence.bind: off
+  jobmanager.port: 50000-50010,50100
   consul: {host: 10.0.0.1, port: 8501, acl-token: t, session-ttl: 30s}
+execution.checkpointing.num-retained: 5
 ";
 
 fn read(text: &str, words: &[&str]) -> Result<Arguments, Unfit> {
@@ -32,6 +34,8 @@ fn a_file_says_all_that_the_command_line_does_not() {
         panic!("another command")
     };
     assert_eq!((manager.cluster.cluster_id.as_str(), manager.liveness.silence_ms), ("prod", 3_000));
+    assert_eq!(manager.cluster.configured.retained(), 5);
+    assert_eq!(manager.cluster.configured.ports, Some(vec![50_000..=50_010, 50_100..=50_100]));
 }
 
 #[test]
@@ -50,6 +54,14 @@ fn the_command_line_counts_over_the_file() {
     let words = ["status", "--config", "FILE", "--cluster-id", "mine"];
     let Some(Command::Status(status)) = read(FILE, &words).unwrap().command else { panic!("another command") };
     assert_eq!((status.client.cluster.cluster_id.as_str(), status.client.cluster.backend.as_str()), ("mine", "consul"));
+}
+
+#[test]
+fn an_address_on_the_command_line_is_the_only_one_listened_at() {
+    let words = ["job-manager", "--config", "FILE", "--listen", "127.0.0.1:6123"];
+    let Some(Command::JobManager(manager)) = read(FILE, &words).unwrap().command else { panic!("another command") };
+    assert_eq!(manager.cluster.configured.ports, None);
+    assert_eq!(Configured::default().retained(), 2);
 }
 
 #[test]

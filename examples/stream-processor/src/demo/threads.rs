@@ -128,6 +128,7 @@ impl JobManager {
             mailboxes: machine.network.mailboxes.clone(),
             scratch,
             checkpoint_events: machine.checkpoint_events,
+            retained: machine.settings.configured.retained(),
             gate: Arc::clone(&machine.gate),
             listener: machine.listener.clone(),
             seam,

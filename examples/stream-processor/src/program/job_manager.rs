@@ -1,9 +1,11 @@
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ha::seam::{Moment, Seam};
 use ha::{HaServices, HighAvailabilityServices};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::directed;
@@ -48,9 +50,7 @@ async fn serve(
     let gate = Arc::<Gate>::default();
     let directions = arguments.directed.then(|| directed::listen(Arc::clone(&gate)));
     let sharing = backends.sharing(&arguments.cluster.backend)?;
-    let (listener, address) = Server::listen(&arguments.listen)
-        .await
-        .map_err(|e| Failure::Io(format!("cannot listen at {}", arguments.listen), e))?;
+    let (listener, address) = listen(arguments).await?;
     let address = address.to_string();
     let _metrics = match &arguments.metrics {
         Some(at) => Some(Endpoint::serve(at, &format!("job manager {address}"), &seam).await?),
@@ -79,6 +79,7 @@ async fn serve(
         mailboxes: Mailboxes::default(),
         scratch: scratch.path().to_owned(),
         checkpoint_events: arguments.checkpoint_events,
+        retained: settings.configured.retained(),
         gate: Arc::clone(&gate),
         listener: listener_of_events,
         seam: seam.clone(),
@@ -153,5 +154,50 @@ async fn tell(mut events: mpsc::Receiver<Event>, began: Moment) {
             // A closed standard error stops nothing.
             let _ = writeln!(io::stderr(), "{line}");
         }
+    }
+}
+
+/// At the address of the command line; else, on its default host, at the first port of the file's that is free.
+async fn listen(arguments: &JobManagerArguments) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed = |at: &str, e| Failure::Io(format!("cannot listen at {at}"), e);
+    let Some(ports) = &arguments.cluster.configured.ports else {
+        return Server::listen(&arguments.listen).await.map_err(|e| failed(&arguments.listen, e));
+    };
+    let host = arguments.listen.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
+    let mut last = None;
+    for port in ports.iter().cloned().flatten() {
+        let at = format!("{host}:{port}");
+        match Server::listen(&at).await {
+            Err(e) if matches!(e.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {
+                last = Some(failed(&at, e));
+            }
+            listening => return listening.map_err(|e| failed(&at, e)),
+        }
+    }
+    let none = || failed("any port", io::Error::new(io::ErrorKind::InvalidInput, "the configuration names none"));
+    Err(last.unwrap_or_else(none))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::cli::{Arguments, Command};
+
+    #[tokio::test]
+    async fn the_first_port_of_the_files_that_is_free_is_listened_at() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let taken = (taken.local_addr().unwrap().port(), taken);
+        let words = ["stream-processor", "job-manager"];
+        let Some(Command::JobManager(mut arguments)) = Arguments::read(words).unwrap().command else {
+            panic!("another command")
+        };
+        arguments.cluster.configured.ports = Some(vec![taken.0..=taken.0]);
+        let refused = format!("{:?}", listen(&arguments).await.unwrap_err());
+        assert!(refused.contains(&taken.0.to_string()), "{refused}");
+        arguments.cluster.configured.ports = Some(vec![taken.0..=taken.0, 0..=0]);
+        let (_listener, address) = listen(&arguments).await.unwrap();
+        assert_ne!(address.port(), taken.0);
     }
 }

@@ -10,6 +10,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use url::{Host, Url};
 
 use super::super::options::Limits;
+use super::answers::Bounded;
 use crate::{Error, ErrorKind};
 
 /// To connect takes milliseconds, or does not succeed.
@@ -38,6 +39,12 @@ impl Connector {
             .connect_timeout(CONNECT.min(limits.request))
             // A request is signed for one address; sent on, its token would reach another.
             .redirect(reqwest::redirect::Policy::none())
+            // Another crate of the application may switch decoders on for all clients; what is decoded has another length
+            // than was said, and as much of it as its sender likes.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .http1_only();
         if let Some(endpoint) = endpoint
             && is_of_this_host(endpoint)?
@@ -50,7 +57,7 @@ impl Connector {
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(Bounded(self.0.clone())))
     }
 }
 
@@ -61,6 +68,9 @@ fn is_of_this_host(endpoint: &str) -> Result<bool, Error> {
     let url = url.ok_or_else(|| invalid("the endpoint is no address: write http://host:port or https://host"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err(invalid("no credentials in the endpoint: set them as options, or in the environment"));
+    }
+    if url.fragment().is_some() {
+        return Err(invalid("a `#` has no meaning in the endpoint, and what is asked for would stand behind it"));
     }
     Ok(match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

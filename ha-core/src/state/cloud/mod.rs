@@ -1,5 +1,6 @@
 //! State storage in clouds.
 
+mod answers;
 #[cfg(feature = "azure")]
 mod azure;
 #[cfg(feature = "gcs")]

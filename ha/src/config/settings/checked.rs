@@ -131,9 +131,13 @@ fn check_unknown(key: &str, entry: &Entry) -> Result<(), Error> {
     }
     let strict = options::STRICT.iter().any(|prefix| key.starts_with(prefix) || prefix.trim_end_matches('.') == key);
     let storage = is_below_a_storage_key(key);
-    // A file may have many of them: nothing is compared for those of others.
+    // A file may have many of them: of those of others the beginning alone is compared, for a slip there would have a
+    // service run without an election, and nobody would know.
     if in_a_file && !strict && !storage {
-        return Ok(());
+        return match is_nearly_ours(key) {
+            Some(meant) => Err(entry.invalid(format!("there is no such option; did you mean `{meant}`?"))),
+            None => Ok(()),
+        };
     }
     let own = ConfigOption::all().flat_map(ConfigOption::keys);
     let near = nearest(key, own.chain(storage_keys()).chain(options::FOREIGN));
@@ -146,6 +150,20 @@ fn check_unknown(key: &str, entry: &Entry) -> Result<(), Error> {
     let ending = format!(".{key}");
     let longer = || ConfigOption::all().map(|option| option.key).find(|known| known.ends_with(&ending));
     Err(entry.invalid(format!("there is no such option{}", DidYouMean(near.or_else(longer)))))
+}
+
+/// The key that is meant by one whose first part is nearly that of ours.
+fn is_nearly_ours(key: &str) -> Option<String> {
+    let ours = HA.trim_end_matches('.');
+    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+    // Two letters at most: Flink has no other key that is as close.
+    let is_near =
+        first.len().abs_diff(ours.len()) <= 2 && strsim::damerau_levenshtein(&first.to_ascii_lowercase(), ours) <= 2;
+    is_near.then(|| rest.map_or_else(|| ours.to_owned(), |rest| format!("{HA}{}", beginning(rest))))
+}
+
+fn beginning(text: &str) -> String {
+    text.chars().take(60).collect()
 }
 
 /// Whether options of the state storage begin as this key does: `s3.`, `gs.`.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use ha_core::state::{STORAGE_KEYS, StorageKey, StorageOptions};
+use ha_core::state::{STORAGE_KEYS, StorageKey, StorageOptions, shown_url};
 use ha_core::{BackendSettings, Error, ErrorKind};
 
 use super::super::environment::variable_of;
@@ -23,7 +23,7 @@ pub struct StorageSettings {
 
 impl fmt::Debug for StorageSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = without_credentials(&self.url);
+        let url = shown_url(&self.url);
         f.debug_struct("StorageSettings").field("url", &url).field("options", &self.options).finish()
     }
 }
@@ -121,13 +121,4 @@ fn url_of_directory(path: &str) -> Option<String> {
 pub(super) fn directory_of(storage: &str) -> Option<String> {
     let url = url::Url::parse(&url_of(storage)?).ok().filter(|url| url.scheme() == "file")?;
     url.to_file_path().ok()?.into_os_string().into_string().ok()
-}
-
-/// The URL as it may be shown.
-fn without_credentials(url: &str) -> String {
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    match (shown.split_once("://"), shown.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => shown.to_owned(),
-    }
 }

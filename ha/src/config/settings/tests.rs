@@ -103,6 +103,62 @@ fn a_later_source_takes_back_what_says_the_same_in_another_way() {
 }
 
 #[test]
+fn credentials_of_two_sources_are_never_mixed() {
+    let from = |pairs: &[(&str, &str)]| Configuration::from_variables(pairs.iter().copied()).unwrap();
+    let names = |read: Configuration| {
+        let storage = read.settings().unwrap().storage.unwrap();
+        storage.options.names().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let file = with(&[("s3.access-key", "id"), ("s3.secret-key", "secret"), ("s3.session-token", "token")]);
+    let later = from(&[("HA_S3_ACCESS_KEY", "other"), ("HA_S3_SECRET_KEY", "other")]);
+    assert_eq!(names(file.clone().and_then(later)), ["s3.access-key", "s3.secret-key"], "the token is of another key");
+    // The id in a file, the secret elsewhere: one credential.
+    let later = from(&[("HA_S3_SECRET_KEY", "other")]);
+    assert_eq!(names(file.and_then(later)), ["s3.access-key", "s3.secret-key"]);
+    for (earlier, variable, left) in [
+        ("gs.service-account-key", "HA_GS_SERVICE_ACCOUNT_KEY_FILE", "gs.service-account-key-file"),
+        ("gs.service-account-key-file", "HA_GS_SERVICE_ACCOUNT_KEY", "gs.service-account-key"),
+        ("azure.account-key", "HA_AZURE_SAS_TOKEN", "azure.sas-token"),
+        ("azure.sas-token", "HA_AZURE_CLIENT_SECRET", "azure.client-secret"),
+        ("azure.client-secret", "HA_AZURE_ACCOUNT_KEY", "azure.account-key"),
+    ] {
+        assert_eq!(names(with(&[(earlier, "a")]).and_then(from(&[(variable, "b")]))), [left]);
+    }
+    // One source gives them in any order.
+    let all = with(&[("s3.session-token", "token"), ("s3.secret-key", "secret"), ("s3.access-key", "id")]);
+    assert_eq!(names(all), ["s3.access-key", "s3.secret-key", "s3.session-token"]);
+}
+
+#[test]
+fn limits_of_the_storage_are_read_in_flinks_forms_too() {
+    for (key, value) in [
+        ("high-availability.storage.request-timeout", "30 sec"),
+        ("high-availability.storage.request-timeout", "1 minute"),
+        ("high-availability.storage.retry-timeout", "PT30S"),
+        ("high-availability.storage.retry-timeout", "500 millis"),
+        ("high-availability.storage.part-size", "16 mebibytes"),
+    ] {
+        settings(&[(key, value)]).unwrap();
+    }
+}
+
+#[test]
+fn a_place_of_states_is_shown_without_what_stands_before_its_host() {
+    for url in [
+        "s3://key:s3cret@bucket/a",
+        "s3://key:x?s3cret@bucket/a",
+        "s3://key:s3cret?x@bucket/a",
+        "s3://key:s3cret/x@bucket/a",
+        "s3://key:x#s3cret@bucket/a",
+        "s3://bucket/a?secret-key=s3cret",
+        "s3://bucket/a?secret-key=x@s3cret",
+    ] {
+        let read = settings(&[("high-availability.storageDir", url)]).unwrap();
+        assert!(!format!("{read:?}").contains("s3cret"), "{url}: {read:?}");
+    }
+}
+
+#[test]
 fn options_of_flinks_reach_what_they_configure() {
     let settings = settings(&[
         ("high-availability.type", "filesystem"),

@@ -152,6 +152,58 @@ fn what_would_grow_without_end_is_refused() {
     assert!(read(&large).unwrap_err().to_string().contains("larger than"));
 }
 
+#[test]
+fn long_keys_of_many_values_count_each_time() {
+    // Each value's full key is a third of the file.
+    let values: String = (0..50_000).map(|number| format!("{number}: 1, ")).collect();
+    let bomb = format!("? {}\n: {{{values}}}\n", "x".repeat(300_000));
+    assert!(read(&bomb).unwrap_err().to_string().contains("longer than"));
+    let nested: String = (0..60).map(|depth| format!("{}{}:\n", " ".repeat(depth), "x".repeat(15_000))).collect();
+    assert!(read(&nested).is_err());
+}
+
+#[test]
+fn nothing_that_is_repeated_by_a_name_is_lost_or_becomes_a_text() {
+    let text =
+        "a: &none ~\nhigh-availability.cluster-id: *none\nb: &text \"null\"\nhigh-availability.path.root: *text\n";
+    let read_back = read(text).unwrap();
+    assert_eq!(read_back.get("high-availability.cluster-id"), None);
+    assert_eq!(read_back.get("high-availability.path.root"), Some("null"));
+    // What is merged into the settings would be theirs.
+    for text in [
+        "base: &base {high-availability.type: consul}\n<<: *base\n",
+        "<<: {high-availability.type: consul}\n",
+        "base: &base {high-availability.type: consul}\n<<: [*base]\n",
+        "base: &base {type: consul}\nhigh-availability:\n  <<: *base\n",
+        "high-availability.consul:\n  <<: {host: a}\n",
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(error.to_string().contains("config.yaml:") && error.to_string().contains("`<<`"), "{text:?}: {error}");
+    }
+}
+
+/// A service that were to run without an election for a letter too few.
+#[test]
+fn a_slip_in_what_all_keys_begin_with_is_no_key_of_others() {
+    for text in [
+        "high-availabilty.type: consul\n",
+        "High-Availability.type: consul\n",
+        "high_availability:\n  type: consul\n",
+        "highavailability:\n  consul: {host: a}\n",
+        "hight-availability: consul\n",
+    ] {
+        let error = read(text).and_then(|read| read.settings()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{text:?}");
+        assert!(error.to_string().contains("did you mean `high-availability"), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn a_mark_of_the_byte_order_at_the_beginning_is_none_of_a_key() {
+    let read = read("\u{feff}high-availability.type: consul\n").unwrap();
+    assert_eq!(read.get("high-availability.type"), Some("consul"));
+}
+
 /// Parts of every text that the parsers here look at, put together by a generator whose seed is in the message.
 #[test]
 fn no_text_makes_it_panic() {

@@ -304,8 +304,8 @@ mod tests {
             "s3:/key:s3cret@bucket",
             "/key:s3cret@bucket",
             "memory://?token=s3cret",
-            "file:///tmp/a?secret-key=s3cret",
-            "file:///tmp/a#s3cret",
+            "file:///srv/a?secret-key=s3cret",
+            "file:///srv/a#s3cret",
         ] {
             let error = StateStorage::open_from(url, &StorageOptions::new(), &|_| None, Seam::system()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{url}: {error}");

@@ -107,7 +107,7 @@ async fn no_clock_makes_an_orphan_of_what_is_pointed_to_or_may_be() {
         let waits = present.with_file_name(format!("{}-{RANDOM}", tag(&present)));
         std::fs::write(&waits, "waits").unwrap();
         for file in [&former, &lost, &present, &waits] {
-            let now = SystemTime::now();
+            let now = SystemTime::UNIX_EPOCH + Duration::from_millis(world.seam.unix_ms());
             set_modified(file, if ahead { now + by * HOUR } else { now.checked_sub(by * HOUR).unwrap() });
         }
         let swept = world.sweep("default", HOUR).collect().await.unwrap();

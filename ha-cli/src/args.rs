@@ -134,7 +134,7 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
         /// Contend for the cluster's latch, if nobody holds it
-        #[arg(long)]
+        #[arg(long, conflicts_with = "dry_run")]
         lead: bool,
     },
     /// Removes everything of a job but its result, or of all jobs

@@ -39,10 +39,16 @@ impl LatchState {
 }
 
 /// The term that the latch is held under. It and its epoch were written at once, so under one index.
+// Race: an operator raises the floor, for the terms to come, while somebody leads.
+// Closed by: a floor that was written at another time is not this term's. The term keeps its number, and what is not
+//            known of it makes it smaller, never greater.
+// Cost if missed: the holder is taken for a later term, and a collection of orphans deletes states that it has written
+//                 and is about to point to.
 fn held(latch: &Pair, epoch: Option<&Pair>) -> Option<Term> {
     let index = latch.modify_index;
     let native = Native { session: latch.holder()?.to_owned(), index };
-    Some(native.term(epoch.map_or(index, |pair| layout::epoch_of(pair, index))))
+    let floor = epoch.filter(|pair| pair.modify_index == index);
+    Some(native.term(floor.map_or(index, |pair| layout::epoch_of(pair, index))))
 }
 
 /// Reads a latch and its epoch as they stand together.

@@ -72,11 +72,7 @@ struct Cleaned<'a> {
 }
 
 pub(super) async fn run(cluster: &Cluster, job: Option<&JobId>, yes: bool, json: bool) -> Result<ExitCode, Failure> {
-    let inspector = cluster.inspector()?;
-    let contents = match job {
-        Some(job) => inspector.contents_of(job).await?,
-        None => inspector.contents().await?,
-    };
+    let contents = look(cluster, job).await?;
     if let Some(job) = job.filter(|_| contents.entries == 0) {
         return Err(Failure::not_done(format!(
             "nothing is stored of the job {job}; `hactl jobs` shows those there are"
@@ -86,13 +82,7 @@ pub(super) async fn run(cluster: &Cluster, job: Option<&JobId>, yes: bool, json:
     if !yes {
         confirm(cluster, job, &contents).await?;
     }
-    let led = lead(cluster).await?;
-    let cleaned = match job {
-        Some(job) => one_job(&led, job).await,
-        None => led.services.cleanup_all_data().await.map(|()| None).map_err(Failure::from),
-    };
-    led.leave().await;
-    let result_is_clean = cleaned?;
+    let result_is_clean = remove(cluster, job, &contents).await?;
     let jobs: Vec<&JobId> = job.map_or_else(|| contents.jobs.keys().collect(), |job| vec![job]);
     if json {
         let (cluster, entries) = (cluster_name(cluster), contents.entries);
@@ -104,10 +94,53 @@ pub(super) async fn run(cluster: &Cluster, job: Option<&JobId>, yes: bool, json:
     Ok(ExitCode::from(FINE))
 }
 
+async fn look(cluster: &Cluster, job: Option<&JobId>) -> Result<Contents, Failure> {
+    let inspector = cluster.inspector()?;
+    Ok(match job {
+        Some(job) => inspector.contents_of(job).await?,
+        None => inspector.contents().await?,
+    })
+}
+
+/// Removes what was looked at.
+async fn remove(cluster: &Cluster, job: Option<&JobId>, seen: &Contents) -> Result<Option<bool>, Failure> {
+    let led = lead(cluster).await?;
+    let removed = remove_as_seen(cluster, &led, job, seen).await;
+    led.leave().await;
+    removed
+}
+
+// Race: while it is asked, or contended, a leader comes, cleans up after the job, accepts it anew, and goes.
+// Closed by: looking again under our own leadership, when nobody else writes any more.
+// Cost if missed: the plan and the checkpoints of a job that runs, which nobody has agreed to remove.
+async fn remove_as_seen(
+    cluster: &Cluster,
+    led: &Led,
+    job: Option<&JobId>,
+    seen: &Contents,
+) -> Result<Option<bool>, Failure> {
+    if !look(cluster, job).await?.is_same(seen) {
+        return Err(Failure::not_done(
+            "what is stored has changed since it was looked at, for somebody led meanwhile: look at it, and call again; \
+             nothing was removed",
+        ));
+    }
+    match job {
+        Some(job) => one_job(led, job).await,
+        None => Ok(led.services.cleanup_all_data().await.map(|()| None)?),
+    }
+}
+
 /// Whether the result is clean now; `None`: there is none that could be.
 async fn one_job(led: &Led, job: &JobId) -> Result<Option<bool>, Failure> {
     let results = led.leadership.job_result_store();
     let dirty = results.dirty_results().await?;
+    if let Some(broken) = dirty.broken.into_iter().find(|broken| broken.job.as_ref() == Some(job)) {
+        return Err(Failure::not_done(format!(
+            "how the job ended cannot be read; nothing was removed: {}",
+            broken.error
+        )));
+    }
     let Some(result) = dirty.results.into_iter().find(|result| result.job == *job) else {
         led.services.global_cleanup(job).await?;
         return Ok(None);
@@ -145,5 +178,104 @@ async fn confirm(cluster: &Cluster, job: Option<&JobId>, contents: &Contents) ->
     match asking.await {
         Ok(Ok(answer)) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
         _ => Err(Failure::not_done("declined; nothing was removed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ha::blob::BlobKey;
+    use ha::job_result::JobResult;
+    use ha::seam::Seam;
+    use ha::state::{StateStorage, chunks_of};
+    use ha::{BackendSettings, JobStatus, ServicesOptions, Store};
+
+    use super::*;
+
+    struct World {
+        store: Store,
+        storage: StateStorage,
+        seam: Seam,
+        job: JobId,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let seam = Seam::system();
+            let store = Store::open_with("embedded", BackendSettings::new(), &seam).unwrap();
+            let storage = StateStorage::open("memory://", seam.clone()).unwrap();
+            let job = JobId::new("payments").unwrap();
+            Self { store, storage, seam, job }
+        }
+
+        /// As a call of the tool opens it; it closes it when it is done.
+        async fn cluster(&self) -> Cluster {
+            let (storage, seam) = (self.storage.clone(), self.seam.clone());
+            let backend = self.store.connect().await.unwrap();
+            Cluster { backend, storage, options: ServicesOptions::default(), seam }
+        }
+
+        async fn look(&self, job: Option<&JobId>) -> Contents {
+            look(&self.cluster().await, job).await.unwrap()
+        }
+
+        async fn remove(&self, job: Option<&JobId>, seen: &Contents) -> Result<Option<bool>, Failure> {
+            remove(&self.cluster().await, job, seen).await
+        }
+
+        /// A leader comes, the job runs, and it goes.
+        async fn runs(&self, content: &str, ends: bool) -> BlobKey {
+            let of = self.cluster().await;
+            let services = HaServices::new(of.backend, of.storage, &of.options, of.seam).unwrap();
+            let leadership = services.dispatcher_leader_election().unwrap().campaign().await.unwrap();
+            let cleaner = ResourceCleaner::of(&leadership, CleanupStrategy::None).unwrap();
+            let mut dirty = cleaner.clean_up_dirty_results().await.unwrap();
+            dirty.finished().await;
+            let key = leadership.blob_store().put(&self.job, chunks_of(content.to_owned().into())).await.unwrap();
+            if ends {
+                let result = JobResult::new(self.job.clone(), JobStatus::Failed);
+                leadership.job_result_store().create_dirty_result(&result).await.unwrap();
+            }
+            leadership.resign().await.unwrap();
+            services.close().await.unwrap();
+            key
+        }
+    }
+
+    #[test]
+    fn a_job_that_was_submitted_anew_while_the_question_stood_is_not_removed() {
+        // Fails if what is removed is what stands there by then, and not what was shown.
+        ha_testkit::run::block_on(async {
+            for one in [true, false] {
+                let world = World::new().await;
+                world.runs("of the first run", true).await;
+                let job = one.then_some(&world.job);
+                let seen = world.look(job).await;
+                assert!(seen.jobs[&world.job].result.is_some());
+                world.runs("of the second run", false).await;
+                let refused = world.remove(job, &seen).await;
+                let now = world.look(job).await;
+                assert_eq!((now.jobs[&world.job].blobs.len(), refused.is_err()), (1, true), "{refused:?}");
+                // Nothing has changed since that look.
+                world.remove(job, &now).await.unwrap();
+                assert_eq!(world.look(job).await.entries, 0);
+            }
+        });
+    }
+
+    #[test]
+    fn a_job_whose_result_cannot_be_read_is_not_removed() {
+        // Fails if a result that cannot be read is taken for none: a newer version may mean to keep what there is.
+        use ha::backend::{Commit, Expect, Key};
+        ha_testkit::run::block_on(async {
+            let world = World::new().await;
+            world.runs("of the first run", false).await;
+            let key = Key::new("flink/default/job-results/payments").unwrap();
+            let put = Commit::new(world.seam.write_id()).put(key, Expect::Absent, "?".into());
+            world.cluster().await.backend.commit(&put).await.unwrap();
+            let seen = world.look(Some(&world.job)).await;
+            assert_eq!(seen.entries, 2, "the key is where results are");
+            world.remove(Some(&world.job), &seen).await.unwrap_err();
+            assert_eq!(world.look(Some(&world.job)).await.entries, 2);
+        });
     }
 }

@@ -41,18 +41,16 @@ pub(super) async fn run(
         Mode::Delete => sweep.collect().await?,
     };
     let Swept { mut orphans, mut vacant, mut may_be_more, .. } = swept;
-    if may_lead && vacant.iter().any(|latch| latch == "leader") {
+    // A look contends for nothing: that writes.
+    if may_lead && mode == Mode::Delete && vacant.iter().any(|latch| latch == "leader") {
         // Under a leadership of our own all earlier terms are over.
         let services = lead(cluster).await?;
         let collector = OrphanCollector::of(&services.leadership, options);
-        let collected = match mode {
-            Mode::DryRun => collector.find().await.map(|found| (found, false)),
-            Mode::Delete => collector.collect().await.map(|done| (done.deleted, done.may_be_more)),
-        };
+        let collected = collector.collect().await;
         services.leave().await;
-        let (more, may_be) = collected?;
-        orphans.extend(more);
-        may_be_more |= may_be;
+        let collected = collected?;
+        orphans.extend(collected.deleted);
+        may_be_more |= collected.may_be_more;
         vacant.retain(|latch| latch != "leader");
     }
     let deleted = mode == Mode::Delete;

@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) url: String,
     store: Store,
-    _agent: Option<Agent>,
+    pub(crate) agent: Option<Agent>,
 }
 
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl World {
         };
         let store = Store::open_with(name, settings, &seam).unwrap();
         let url = format!("{begin}?cluster-id=prod&storageDir=file://{}", states.to_str().unwrap());
-        Ok(Self { seam, folder, url, store, _agent: agent })
+        Ok(Self { seam, folder, url, store, agent })
     }
 
     pub(crate) fn states(&self) -> PathBuf {

@@ -22,6 +22,8 @@ pub struct Contents {
     pub entries: usize,
     /// All pointers that could be read.
     pub(super) pointers: Vec<Pointer>,
+    /// Everything that was looked at, in the order of the looks.
+    seen: Vec<(Key, Revision)>,
 }
 
 /// A pointer to a state.
@@ -108,9 +110,17 @@ impl Contents {
         self.pointers.len()
     }
 
+    /// Whether the other look, at the same, has found exactly these entries: nobody has written or removed one between
+    /// the two, not even with the same bytes.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.seen == other.seen
+    }
+
     fn take(&mut self, entries: &[Entry], formats: crate::formats::Formats) {
         for entry in entries {
             self.entries += 1;
+            self.seen.push((entry.key.clone(), entry.revision));
             let (job, taken) = match places::place_of(&entry.key) {
                 // A latch of the application's own, or something else that is not ours to judge.
                 Place::Other | Place::LeaderInformation { .. } => (None, self.result(entry, formats)),

@@ -145,7 +145,7 @@ fn diagnosis_over_network(operation: &'static str, error: &Store, bucket: &str) 
         _ if says("InvalidToken") => {
             (ErrorKind::Denied, "the token of the credentials is not valid: correct the credentials")
         }
-        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
+        _ if is_refusal(error, &text) => {
             let why = if says("SignatureDoesNotMatch") {
                 "the secret of the access key is not the right one"
             } else if says("InvalidAccessKeyId") {
@@ -171,6 +171,12 @@ fn diagnosis_over_network(operation: &'static str, error: &Store, bucket: &str) 
         _ => (ErrorKind::Storage, "the store is unreachable, overloaded or full"),
     };
     Diagnosis { kind, why: why.to_owned() }
+}
+
+/// Whether access is refused. Of a list the client does not tell that from other failures.
+fn is_refusal(error: &Store, text: &str) -> bool {
+    let is_kind = matches!(error, Store::PermissionDenied { .. } | Store::Unauthenticated { .. });
+    is_kind || (matches!(error, Store::Generic { .. }) && matches!(status(text), Some(401 | 403)))
 }
 
 /// The error and its causes, each once.
@@ -234,6 +240,25 @@ mod tests {
         assert!(!redacted(success, &[]).contains("t0ken"));
         let endless = redacted(&format!("a\n\u{1b}[2J{}", "é".repeat(10_000)), &[]);
         assert!(endless.len() <= TEXT_BYTES_MAX && !endless.contains(char::is_control));
+    }
+
+    #[test]
+    fn a_list_that_is_refused_is_denied() {
+        // Fails if only the client's own kinds count: of a list it tells none.
+        let refused = |status: &str, code: &str| {
+            let text =
+                format!("Error performing list request: status code: {status}: <Error><Code>{code}</Code></Error>");
+            let error = Store::Generic { store: "S3", source: text.into() };
+            diagnosis_over_network("list states", &error, "bucket")
+        };
+        for (status, code) in [("403 Forbidden", "AccessDenied"), ("401 Unauthorized", "x")] {
+            assert_eq!(refused(status, code).kind, ErrorKind::Denied, "{status}");
+        }
+        let diagnosis = refused("403 Forbidden", "SignatureDoesNotMatch");
+        assert_eq!((diagnosis.kind, diagnosis.why.contains("secret")), (ErrorKind::Denied, true), "{}", diagnosis.why);
+        for status in ["404 Not Found", "429 Too Many Requests", "500 Internal Server Error", "503 Slow Down"] {
+            assert_eq!(refused(status, "SlowDown").kind, ErrorKind::Storage, "{status}");
+        }
     }
 
     #[test]

@@ -9,4 +9,6 @@ mod orphans;
 mod removing;
 mod rig;
 mod shutting;
+mod sweeping;
+mod sweeping_files;
 mod trap;

@@ -10,7 +10,9 @@ use futures_util::stream::TryStreamExt;
 use ha_core::backend::{Backend, Entry, Expect, Key, Name, Prefix, Profile, SessionOptions};
 use ha_core::blob::BlobKey;
 use ha_core::checkpoint::{CheckpointKind, CompletedCheckpoint, DiscardStateOnly, RecoveryClaimMode, RetentionPolicy};
+use ha_core::cleanup::{OrphanOptions, OrphanSweep};
 use ha_core::election::Leadership;
+use ha_core::inspect::{Depth, Inspector};
 use ha_core::job_result::JobResult;
 use ha_core::plan::{ExecutionPlan, ExecutionPlanListener};
 use ha_core::record::Body;
@@ -73,10 +75,34 @@ impl World {
         Self { store: Embedded::with_profile(world.seam.clone(), profile), ..world }
     }
 
-    pub(crate) fn services(&self, trap: &Arc<Trap>, cluster: &str) -> HaServices {
+    fn trapped(&self, trap: &Arc<Trap>) -> (Arc<dyn Backend>, StateStorage) {
         let backend = Arc::new(Trapped { inner: Arc::new(self.store.connect()), trap: Arc::clone(trap) });
         let states = TrappedStates { inner: Arc::clone(&self.states), trap: Arc::clone(trap) };
-        let storage = StateStorage::over(Arc::new(states), "memory:///", self.seam.clone());
+        (backend, StateStorage::over(Arc::new(states), "memory:///", self.seam.clone()))
+    }
+
+    /// An operator's sweep, of a process that does not lead.
+    pub(crate) fn sweep(&self, trap: &Arc<Trap>, options: OrphanOptions) -> OrphanSweep {
+        let (backend, storage) = self.trapped(trap);
+        OrphanSweep::new(backend, &storage, &ServicesOptions::default(), options, self.seam.clone()).unwrap()
+    }
+
+    pub(crate) fn inspector(&self) -> Inspector {
+        let (backend, storage) = self.trapped(&Arc::default());
+        Inspector::new(backend, storage, &ServicesOptions::default(), self.seam.clone()).unwrap()
+    }
+
+    /// Every pointer leads to intact state.
+    pub(crate) async fn assert_sound(&self, what: &str) {
+        let inspector = self.inspector();
+        let contents = inspector.contents().await.unwrap();
+        assert!(contents.problems.is_empty(), "{what}: {:?}", contents.problems);
+        let verified = inspector.verify(&contents, Depth::Checksum, drop).await.unwrap();
+        assert_eq!((verified.intact, verified.problems), (contents.pointers(), Vec::new()), "{what}");
+    }
+
+    pub(crate) fn services(&self, trap: &Arc<Trap>, cluster: &str) -> HaServices {
+        let (backend, storage) = self.trapped(trap);
         let session = SessionOptions { silence: self.silence, label: "test".into() };
         let options = ServicesOptions { session, cluster_id: cluster.into(), ..ServicesOptions::default() };
         HaServices::new(backend, storage, &options, self.seam.clone()).unwrap()
@@ -168,10 +194,15 @@ impl Process {
             let checkpoint = CompletedCheckpoint::new(id, kind, 0, format!("{name} {kind:?} {retention:?}").into());
             store.add_checkpoint_and_subsume_oldest_one(checkpoint.with_retention(retention)).await.unwrap();
         }
+        self.populate_blobs(name).await
+    }
+
+    /// Puts three blobs, or finds that they are there.
+    pub(crate) async fn populate_blobs(&self, name: &str) -> Vec<BlobKey> {
         let blobs = self.leadership.blob_store();
         let mut keys = Vec::new();
         for number in 0..3 {
-            keys.push(blobs.put(&job, chunks_of(format!("blob {number} of {name}").into())).await.unwrap());
+            keys.push(blobs.put(&job(name), chunks_of(format!("blob {number} of {name}").into())).await.unwrap());
         }
         keys
     }

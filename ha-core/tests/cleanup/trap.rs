@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     CrashBefore,
     /// The process ends after it was done.
     CrashAfter,
+    /// It waits for [`Trap::go_on`], and is done then.
+    Hold,
 }
 
 /// The one faulty call of a process, counted over backend and state storage.
@@ -53,6 +55,8 @@ pub(crate) struct Trap {
     keep_failing: AtomicBool,
     hang_close: AtomicBool,
     hang_release: AtomicBool,
+    holds: AtomicBool,
+    go_on: Notify,
 }
 
 enum Way {
@@ -84,6 +88,15 @@ impl Trap {
 
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Whether the armed call waits, or has waited.
+    pub(crate) fn holds(&self) -> bool {
+        self.holds.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.go_on.notify_one();
     }
 
     pub(crate) fn close_gate(&self, below: &str) {
@@ -136,6 +149,11 @@ impl Trap {
             Some(Fault::CrashBefore) => {
                 self.crash().await;
                 Way::Fail
+            }
+            Some(Fault::Hold) => {
+                self.holds.store(true, Ordering::SeqCst);
+                self.go_on.notified().await;
+                Way::Go
             }
         }
     }

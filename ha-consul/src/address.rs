@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use ha_core::Error;
+use ha_core::{Error, shown_url};
 
 use crate::settings::invalid;
 
@@ -43,7 +43,7 @@ impl Address {
     ///
     /// A bare host means Consul's port. Behind a scheme a missing port is the scheme's own, as in every URL.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let refused = |why: &str| Err(invalid("addresses", format!("{:.80?}: {why}", Self::without_secrets(text))));
+        let refused = |why: &str| Err(invalid("addresses", format!("{:.80?}: {why}", shown_url(text))));
         if let Some(path) = text.strip_prefix("unix://") {
             return if path.starts_with('/') {
                 Ok(Self::Unix(path.into()))
@@ -89,17 +89,6 @@ impl Address {
             None if text.contains(':') => format!("https://{text}"),
             // Consul's port stays what it is.
             None => format!("https://{text}:{PORT}"),
-        }
-    }
-
-    /// What of a text can be shown. Somebody may have written a password or a token where it does not belong.
-    pub(crate) fn without_secrets(text: &str) -> &str {
-        // A password may hold a `?` or a `#`, and a token an `@`: with both, nobody can tell where which of them ends.
-        let (head, tail) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
-        match (head.rsplit_once('@'), tail.contains('@')) {
-            (Some((_, rest)), false) => rest,
-            (None, false) => head,
-            (_, true) => "…",
         }
     }
 

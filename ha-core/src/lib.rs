@@ -25,6 +25,7 @@ pub mod resolve;
 pub mod retrieval;
 pub mod seam;
 mod services;
+mod shown;
 mod shutdown;
 pub mod space;
 pub mod state;
@@ -43,6 +44,7 @@ pub use services::{
     FactoryRegistry, HaServices, HighAvailabilityServices, HighAvailabilityServicesFactory, ServicesOptions,
     ServicesSetup,
 };
+pub use shown::shown_url;
 pub use shutdown::{ShutdownReport, ShutdownStep, shut_down_after};
 #[cfg(feature = "signal")]
 pub use shutdown::{Termination, termination};

@@ -8,7 +8,7 @@ const TOLD: usize = 10;
 /// So many lines of each.
 const LINES: usize = 6;
 
-/// The failed tests so far, with the beginning of what each printed.
+/// The failed tests so far, with what each printed.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     tests: Vec<Failed>,

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ha_core::backend::Prefix;
-use ha_core::{Error, ErrorKind};
+use ha_core::{Error, ErrorKind, shown_url};
 
 use crate::address::Address;
 use crate::http::header;
@@ -212,7 +212,7 @@ const REQUESTS_MOST: usize = 10_000;
 
 impl fmt::Debug for ConsulSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses: Vec<&str> = self.addresses.iter().map(|address| Address::without_secrets(address)).collect();
+        let addresses: Vec<String> = self.addresses.iter().map(|address| shown_url(address)).collect();
         f.debug_struct("ConsulSettings")
             .field("addresses", &addresses)
             .field("token", &self.token)

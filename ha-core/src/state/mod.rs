@@ -16,7 +16,6 @@ mod options;
 mod origin;
 mod parts;
 mod read;
-mod shown;
 mod sweep;
 mod upload;
 mod write;
@@ -39,7 +38,6 @@ pub use handle::StateHandle;
 pub use keys::{STORAGE_KEYS, StorageKey};
 pub use options::StorageOptions;
 pub(crate) use origin::{Origin, Tag};
-pub use shown::shown_url;
 pub(crate) use sweep::{Candidate, name_in};
 
 /// A place that state is written to and read from, by URL. Clones are the same place.

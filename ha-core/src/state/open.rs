@@ -4,9 +4,9 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use url::Url;
 
-use super::{StateStorage, StorageOptions, shown_url};
+use super::{StateStorage, StorageOptions};
 use crate::seam::Seam;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, shown_url};
 
 /// How much of a URL or scheme an error shows.
 const SHOWN_BYTES_MAX: usize = 256;

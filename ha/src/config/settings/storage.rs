@@ -3,7 +3,8 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use ha_core::state::{STORAGE_KEYS, StorageKey, StorageOptions, shown_url};
+use ha_core::shown_url;
+use ha_core::state::{STORAGE_KEYS, StorageKey, StorageOptions};
 use ha_core::{BackendSettings, Error, ErrorKind};
 
 use super::super::environment::variable_of;

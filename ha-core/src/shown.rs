@@ -7,7 +7,7 @@ const SHOWN_BYTES_MAX: usize = 256;
 /// be told what is a secret, nothing but the scheme is left.
 ///
 /// ```
-/// use ha_core::state::shown_url;
+/// use ha_core::shown_url;
 /// assert_eq!(shown_url("s3://key:secret@bucket/a?session-token=secret"), "s3://bucket/a");
 /// assert_eq!(shown_url("s3://key:sec?ret@bucket/a"), "s3://…");
 /// ```
@@ -30,7 +30,8 @@ pub fn shown_url(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::*;
+    use crate::seam::Seam;
+    use crate::state::StateStorage;
 
     #[test]
     fn a_scheme_that_is_nobodys_is_shown_without_what_may_be_a_secret() {

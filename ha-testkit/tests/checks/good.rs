@@ -15,6 +15,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Event>)> {
         ("a job ends and begins anew", Story::tell(job_ends)),
         ("grants that are told late", Story::tell(told_late)),
         ("checkpoints added late and out of order", Story::tell(late_checkpoints)),
+        ("answers that come after the term", Story::tell(late_answers)),
         ("a planned hand-over", Story::tell(hand_over)),
         ("keys of a backend", Story::tell(keys)),
         ("a calm that is cut short, and another one", Story::tell(calms)),
@@ -169,6 +170,23 @@ fn late_checkpoints(s: &mut Story) {
     // Completed late: the one that is added stays, and so does the newest.
     s.wrote("b", 2, add(4));
     s.recovers("b", &[4, 6]);
+}
+
+/// What took effect in time is acknowledged after the term was over.
+fn late_answers(s: &mut Story) {
+    let done = || ha_testkit::history::Outcome::Done(Answer::Nothing);
+    s.granted("a", 1);
+    let put = s.begin("a", 1, put_plan("plan 1"));
+    let step = s.begin("a", 1, next_id());
+    // This finds nothing to remove, whenever it looks.
+    let remove = s.begin("a", 1, Call::RemoveBlob { blob: "b".into() });
+    s.granted("b", 2);
+    s.reads_plan("b", Some("plan 1"));
+    s.takes("b", 2, 2);
+    s.end(put, done());
+    s.end(step, ha_testkit::history::Outcome::Done(Answer::Id(1)));
+    s.end(remove, done());
+    s.reads_plan("b", Some("plan 1"));
 }
 
 fn hand_over(s: &mut Story) {

@@ -48,10 +48,6 @@ impl Story {
         self.now_ns += milliseconds * MS;
     }
 
-    pub(crate) fn now_ns(&self) -> u64 {
-        self.now_ns
-    }
-
     pub(crate) fn started(&mut self, process: &'static str) {
         self.note(process, What::Started);
     }

@@ -43,6 +43,13 @@ fn lost() -> Vec<Bad> {
             s.wrote("b", 2, put_plan("plan 2"));
             s.reads_plan("b", Some("plan 1"));
         }),
+        bad(AcknowledgedSurvives, "a plan is acknowledged late, and was not there when its term was over", |s| {
+            s.granted("a", 1);
+            let put = s.begin("a", 1, put_plan("plan 1"));
+            s.granted("b", 2);
+            s.reads_plan("b", None);
+            s.end(put, Outcome::Done(Answer::Nothing));
+        }),
         bad(AcknowledgedSurvives, "a result is gone", |s| {
             s.wrote("a", 1, put_result("finished"));
             s.wrote("a", 1, Call::CleanResult { job: "job".into(), keeps: true });
@@ -230,6 +237,14 @@ fn orders() -> Vec<Bad> {
             s.unknown("a", 1, put_plan("plan 1"));
             s.granted("b", 2);
             s.reads_plan("b", None);
+            s.reads_plan("b", Some("plan 1"));
+        }),
+        bad(Linearizable::default(), "a plan is put after its term was over, and acknowledged", |s| {
+            s.granted("a", 1);
+            let put = s.begin("a", 1, put_plan("plan 1"));
+            s.granted("b", 2);
+            s.reads_plan("b", None);
+            s.end(put, Outcome::Done(Answer::Nothing));
             s.reads_plan("b", Some("plan 1"));
         }),
         bad(Linearizable::default(), "an id is skipped that nobody can have taken", |s| {

@@ -46,7 +46,7 @@ fn random_register(random: &mut StdRng) -> Vec<RegisterCall<u64>> {
 
 #[test]
 fn what_a_register_did_is_accepted_and_a_read_from_nowhere_refused() {
-    for seed in 0..300 {
+    for seed in 0..60 {
         let mut random = StdRng::seed_from_u64(seed);
         let effects = random_register(&mut random);
         let mut calls = drawn_out(&mut random, effects, |call| call);
@@ -61,7 +61,7 @@ fn what_a_register_did_is_accepted_and_a_read_from_nowhere_refused() {
 
 #[test]
 fn a_value_that_is_read_long_after_it_was_replaced_is_refused() {
-    for seed in 0..300 {
+    for seed in 0..60 {
         let mut random = StdRng::seed_from_u64(seed);
         let mut effects = random_register(&mut random);
         effects.extend([RegisterCall::Put(7000), RegisterCall::Put(7001)]);
@@ -85,7 +85,7 @@ fn a_value_that_is_read_long_after_it_was_replaced_is_refused() {
 
 #[test]
 fn what_a_counter_did_is_accepted_and_an_id_that_is_given_twice_refused() {
-    for seed in 0..300 {
+    for seed in 0..60 {
         let mut random = StdRng::seed_from_u64(seed);
         let effects = (1..random.random_range(5..80)).map(|id| CounterCall::Next(Some(id))).collect();
         let mut calls = drawn_out(&mut random, effects, |_| CounterCall::Next(None));
@@ -101,7 +101,7 @@ fn what_a_counter_did_is_accepted_and_an_id_that_is_given_twice_refused() {
 
 #[test]
 fn what_a_checkpoint_store_did_is_accepted_and_one_that_went_missing_refused() {
-    for seed in 0..300 {
+    for seed in 0..60 {
         let mut random = StdRng::seed_from_u64(seed);
         let retain = random.random_range(1..4);
         let mut there: BTreeMap<u64, u64> = BTreeMap::new();

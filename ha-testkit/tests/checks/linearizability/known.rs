@@ -106,7 +106,7 @@ fn a_conflict_with_ones_own_lost_write_is_explained_by_it_and_by_nothing_else() 
     let put = KeyCall::Put { expect: None, value: 'a', revision: None };
     let conflict = call(KeyCall::Refused { expect: None }, 10, 11);
     assert!(is_linearizable(&Key::default(), &[unknown(put, 1), conflict.clone()]));
-    assert!(!is_linearizable(&Key::default(), &[conflict.clone()]));
+    assert!(!is_linearizable(&Key::default(), std::slice::from_ref(&conflict)));
     assert!(!is_linearizable(&Key::default(), &[unknown(put, 1), conflict, call(KeyCall::Read(None), 20, 21)]));
 }
 

@@ -69,7 +69,7 @@ fn id_of(call: &Operation<'_>) -> Option<u64> {
     }
 }
 
-/// The acknowledged adds that a recovery did not find although nothing may have removed them.
+/// The acknowledged adds that a recovery did not find. Whether they may have been removed is asked last: it costs most.
 fn missing<'a, 'h>(
     calls: &'a [Operation<'h>],
     recovery: &'a Operation<'h>,
@@ -77,8 +77,7 @@ fn missing<'a, 'h>(
 ) -> impl Iterator<Item = (u64, &'a Operation<'h>)> {
     let before = calls.iter().filter(|add| add.is_done_before(recovery.invoked.position));
     let absent = before.filter_map(|add| Some((id_of(add)?, add)));
-    let absent = absent.filter(|(id, _)| found.iter().all(|checkpoint| checkpoint.id != *id));
-    absent.filter(|(_, add)| !may_be_removed(calls, add.invoked.position, recovery.last_effect()))
+    absent.filter(|(id, _)| found.iter().all(|checkpoint| checkpoint.id != *id))
 }
 
 fn gone_too_early<'a, 'h>(
@@ -103,8 +102,16 @@ fn gone_too_early<'a, 'h>(
         });
         let count = there.filter_map(id_of).collect::<BTreeSet<_>>().len();
         quotas.min().is_none_or(|quota| count < quota)
+            && !may_be_removed(calls, add.invoked.position, recovery.last_effect())
     };
-    missing(calls, recovery, found).find(too_early).map(|(_, add)| add)
+    // Where as many newer ones are there as anybody retains, there is nothing to look for.
+    let quota_max = calls.iter().filter_map(|call| match call.call {
+        Call::AddCheckpoint { retain, .. } => Some(*retain),
+        _ => None,
+    });
+    let quota_max = quota_max.max().unwrap_or(0);
+    let doubtful = |id: u64| found.iter().filter(|checkpoint| checkpoint.id > id).count() < quota_max;
+    missing(calls, recovery, found).filter(|(id, _)| doubtful(*id)).find(too_early).map(|(_, add)| add)
 }
 
 /// One that is missing although one that is older, and was there when it was added, is not.
@@ -113,7 +120,11 @@ fn gap<'a, 'h>(
     recovery: &'a Operation<'h>,
     found: &'a [Checkpoint],
 ) -> Option<(&'a Operation<'h>, &'a Operation<'h>)> {
-    missing(calls, recovery, found).find_map(|(id, lost)| {
+    let has_older = |id: u64| found.iter().any(|checkpoint| checkpoint.id < id);
+    let missing = missing(calls, recovery, found).filter(|(id, _)| has_older(*id));
+    let missing = missing.filter(|(_, add)| !may_be_removed(calls, add.invoked.position, recovery.last_effect()));
+    let mut missing = missing;
+    missing.find_map(|(id, lost)| {
         let was_there = |older: &&Operation<'_>| {
             let of = id_of(older).filter(|of| *of < id && found.iter().any(|checkpoint| checkpoint.id == *of));
             of.is_some() && older.is_done_before(lost.invoked.position)
@@ -129,16 +140,14 @@ fn came_back<'a, 'h>(
     found: &[Checkpoint],
     earlier: &[(&'a Operation<'h>, &'h [Checkpoint])],
 ) -> Option<(&'a Operation<'h>, &'a Operation<'h>)> {
-    let settled = earlier.iter().filter(|(other, _)| other.last_effect() < recovery.invoked.position);
-    settled.copied().find_map(|(other, there)| {
-        let gone = found.iter().filter(|one| there.iter().all(|checkpoint| checkpoint.id != one.id));
-        gone.filter_map(|checkpoint| {
-            let mut adds = calls.iter().filter(|add| id_of(add) == Some(checkpoint.id) && add.can_apply());
-            let first = adds.next()?;
-            let all_before = first.last_effect() < other.invoked.position
-                && adds.all(|add| add.last_effect() < other.invoked.position);
-            all_before.then_some((other, first))
-        })
-        .next()
+    found.iter().find_map(|checkpoint| {
+        let adds = calls.iter().filter(|add| id_of(add) == Some(checkpoint.id) && add.can_apply());
+        let last = adds.max_by_key(|add| add.last_effect())?;
+        let is_without = |(other, there): &&(&Operation<'_>, &[Checkpoint])| {
+            let is_between =
+                last.last_effect() < other.invoked.position && other.last_effect() < recovery.invoked.position;
+            is_between && there.iter().all(|one| one.id != checkpoint.id)
+        };
+        earlier.iter().find(is_without).map(|(other, _)| (*other, last))
     })
 }

@@ -4,6 +4,7 @@ mod bad;
 mod good;
 mod history;
 mod linearizability;
+mod long;
 mod story;
 
 use std::collections::BTreeSet;

@@ -87,8 +87,8 @@ fn long_histories_with_unknown_outcomes_pass_in_about_as_many_steps_as_they_have
 fn one_wrong_answer_in_a_long_history_is_found() {
     for seed in 0..2 {
         let mut history = long_history(seed, 500, 100);
-        let reads = history.iter().enumerate().filter(|(_, event)| event.to_string().contains("Value(Some("));
-        let (position, _) = reads.last().expect("a read of a plan");
+        let mut reads = history.iter().enumerate().filter(|(_, event)| event.to_string().contains("Value(Some("));
+        let (position, _) = reads.next_back().expect("a read of a plan");
         let mut lines: Vec<String> = ha_testkit::history::write_lines(&history).lines().map(Into::into).collect();
         lines[position] = lines[position].replace("plan ", "plan -");
         let text = lines.join("\n") + "\n";

@@ -18,7 +18,26 @@
 //! assert_ne!(random(7).0, random(8).0);
 //! ```
 
+mod backend;
+mod command;
+mod counters;
+mod executor;
 mod history;
+mod leader;
+mod life;
+mod nemesis;
+mod network;
+mod process;
+mod reader;
+mod regressions;
+mod sabotage;
+mod scenario;
+mod session;
+mod simulate;
+mod store;
+mod summary;
+mod work;
+mod world;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +52,13 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+pub use command::command;
 pub use history::History;
+pub use regressions::{REGRESSIONS, Regression};
+pub use sabotage::Sabotage;
+pub use scenario::{Clocks, Scenario, Storage};
+pub use simulate::{Finding, HEALS_WITHIN, Ran, simulate};
+pub use summary::Summary;
 
 /// When a simulation begins by its wall clock: the start of 2026.
 const BEGINS_UNIX_MS: u64 = 1_767_225_600_000;

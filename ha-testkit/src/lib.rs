@@ -97,6 +97,7 @@ mod guide {}
 #[doc(hidden)]
 pub mod backend;
 pub mod bench;
+pub mod checks;
 mod conformance;
 pub mod document;
 mod embedded;

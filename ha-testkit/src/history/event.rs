@@ -27,7 +27,8 @@ pub struct Event {
 pub enum What {
     /// The process began.
     Started,
-    /// It was ended without a chance to say anything. What it had called and not heard of is unknown.
+    /// It was ended without a chance to say anything: noted once it is dead. What it had called and not heard of is
+    /// unknown.
     Killed,
     /// It stands still and does not know it.
     Paused,
@@ -43,7 +44,7 @@ pub enum What {
         /// Under which term.
         term: Term,
     },
-    /// A contender was told that it leads no more, or a leadership told its loss.
+    /// A contender was told that it leads no more, or a leadership told its loss; noted after a resignation, too.
     Revoked {
         /// Which component.
         component: String,
@@ -87,7 +88,8 @@ pub enum What {
         outcome: Outcome,
     },
 
-    /// An observer's view of the leader changed, or was read.
+    /// An observer's view of the leader changed, or was read. Noted when it is made, too, whatever it shows then: an
+    /// observer that was never noted cannot be missed.
     Shown {
         /// One watch or listener; a name that is unique for the process and its incarnation.
         observer: String,
@@ -97,6 +99,12 @@ pub enum What {
         leader: Option<Leader>,
     },
 
+    /// An observer was given up; nothing is expected of it any more.
+    Unwatched {
+        /// Which.
+        observer: String,
+    },
+
     /// A fault begins or ends.
     Fault {
         /// What it is called.
@@ -104,7 +112,8 @@ pub enum What {
         /// Whether it begins.
         on: bool,
     },
-    /// No fault is on from here on, and every process that is to run does. The cluster must heal.
+    /// No fault is on from here on, and every process that is to run does. The cluster must heal. A kill, a pause or a
+    /// fault after it ends the calm; another one may follow.
     Calm {
         /// Within how many nanoseconds.
         heals_within_ns: u64,
@@ -206,6 +215,7 @@ impl fmt::Display for Event {
                 write!(f, "{observer} shows {component} at {} under {}", leader.address, leader.term)
             }
             What::Shown { observer, component, leader: None } => write!(f, "{observer} shows nobody for {component}"),
+            What::Unwatched { observer } => write!(f, "{observer} is given up"),
             What::Fault { name, on } => write!(f, "fault {name} {}", if *on { "begins" } else { "ends" }),
             What::Calm { heals_within_ns } => write!(f, "calm: heals within {heals_within_ns} ns"),
             What::Started | What::Killed | What::Paused | What::Resumed | What::Closed | What::Healed => {

@@ -10,7 +10,6 @@ pub(super) enum Injected {
     DeliveredTwice,
     WatchLost,
     StoreError,
-    StateError,
 }
 
 impl Injected {
@@ -22,7 +21,6 @@ impl Injected {
             Self::DeliveredTwice => "delivered twice",
             Self::WatchLost => "watch lost",
             Self::StoreError => "store error",
-            Self::StateError => "state storage error",
         }
     }
 }

@@ -57,15 +57,23 @@ async fn lead(own: &Own, leadership: Leadership, stop: &mut watch::Receiver<bool
         let working = async {
             let work = async {
                 match own.process == AUDITOR {
-                    true if work::audit(own, &leadership).await => own.world.audited(),
-                    true => {}
+                    true => {
+                        if work::audit(own, &leadership).await {
+                            own.world.audited();
+                        }
+                        // It keeps the latch until its world ends.
+                        drop(leadership.lost().await);
+                    }
                     false => work::all(own, &leadership).await,
                 }
             };
             match stubborn {
                 true => {
                     work.await;
-                    Over::Worked
+                    match own.contends_once() {
+                        true => Over::Worked,
+                        false => Over::Lost(leadership.lost().await),
+                    }
                 }
                 false => match leadership.run(work).await {
                     Ran::Done(()) => Over::Worked,

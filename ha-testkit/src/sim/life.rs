@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::reader;
-use super::world::{LATCH, World};
+use super::world::{AUDITOR, LATCH, World};
 use crate::history::{Answer, Call, Leader, Loss, Outcome, Scribe, Term, What};
 
 /// How many follow the leader in each process.
@@ -54,6 +54,12 @@ impl Own {
         made
     }
 
+    /// Whether nothing else of this process is on the latch, so that it is free when the dispatcher resigns. Else
+    /// the dispatcher would be granted the same term again.
+    pub(super) fn contends_once(&self) -> bool {
+        self.process == 1 || self.process == AUDITOR
+    }
+
     pub(super) fn chance(&self, one_in: u64) -> bool {
         self.seam.random_u64().is_multiple_of(one_in)
     }
@@ -72,7 +78,7 @@ impl Life {
         };
         let own = tokio::select! {
             biased;
-            () = stopped => return self.scribe.note(What::Closed),
+            () = stopped => return,
             own = self.begin() => own,
         };
         let followers = follow(&own);
@@ -83,7 +89,6 @@ impl Life {
         drop(contender);
         // What cannot be told is found out by silence.
         drop(own.services.close().await);
-        self.scribe.note(What::Closed);
     }
 
     async fn begin(&self) -> Own {
@@ -192,6 +197,9 @@ impl LeaderContender for Contender {
 }
 
 async fn contend(own: &Own) -> Option<Arc<dyn ha_core::election::LeaderElection>> {
+    if own.contends_once() {
+        return None;
+    }
     let election = own.services.leader_election(ComponentId::resource_manager()).ok()?;
     let (own, granted) = (own.clone(), std::sync::Mutex::default());
     let contender = Contender { own, granted, election: Arc::downgrade(&election) };

@@ -9,7 +9,7 @@ use super::executor::Owner;
 use super::network::Weather;
 use super::scenario::{PROCESSES, Step, Trouble};
 use super::store::Condition;
-use super::world::{Common, LATCH, World};
+use super::world::{Common, DeviceCondition, LATCH, World};
 use crate::faults::{StateCall, StateFault};
 use crate::history::{EarlyEnd, Term, What};
 
@@ -140,9 +140,12 @@ fn store(world: &World, condition: Option<Condition>) {
         Common::Model(store) => store.set(condition.unwrap_or_default()),
         Common::Journal(_) => (0..PROCESSES).for_each(|process| {
             world.set_device(process, |device| {
-                let slow = condition.map_or(0, |condition| condition.disk_us);
                 device.one_in = condition.filter(|condition| condition.refuses > 0).map(|_| 5);
-                device.slow = (Duration::from_micros(slow / 8), Duration::from_micros(slow / 5));
+                let slow = condition.map_or(0, |condition| condition.disk_us);
+                device.slow = match slow {
+                    0 => DeviceCondition::SLOW,
+                    _ => (Duration::from_micros(slow / 8), Duration::from_micros(slow / 5)),
+                };
             });
         }),
     }

@@ -198,8 +198,6 @@ pub(super) struct Step {
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) silence: Duration,
-    /// How long things go wrong.
-    pub(super) troubled: Duration,
     pub(super) rates: Vec<RatePpm>,
     pub(super) weather: Weather,
     /// Between two calls of one worker, in milliseconds, about.
@@ -217,7 +215,7 @@ impl Plan {
         let mut random = StdRng::seed_from_u64(scenario.seed ^ 0x706c_616e);
         let mut up_to = |most: u64| random.next_u64() % most.max(1);
         let silence = Duration::from_millis(1000 + up_to(4000));
-        let troubled = Duration::from_secs(30 + up_to(60));
+        let troubled = Duration::from_secs(20 + up_to(40));
         let most = match scenario.clocks {
             Clocks::WithinBound => RATE_WITHIN,
             Clocks::BeyondBound => RATE_BEYOND,
@@ -225,7 +223,7 @@ impl Plan {
         let rates = (0..=PROCESSES).map(|_| up_to(2 * most + 1) as i64 - most as i64).collect();
         let slowest = [2_000, 2_000, 12_000, 60_000][up_to(4) as usize];
         let weather = Weather { delay_us: 100..slowest, ..Weather::calm() };
-        let leisure_ms = [20, 80, 300][up_to(3) as usize];
+        let leisure_ms = [60, 150, 400][up_to(3) as usize];
         let between = [700, 2000, 6000][up_to(3) as usize];
         let mut steps = Vec::new();
         let mut at = Duration::from_millis(500 + up_to(5000));
@@ -243,6 +241,6 @@ impl Plan {
             steps.push(Step { at, lasts, process: up_to(PROCESSES as u64) as usize, trouble });
             at += Duration::from_millis(50 + up_to(2 * between));
         }
-        Self { silence, troubled, rates, weather, leisure_ms, steps }
+        Self { silence, rates, weather, leisure_ms, steps }
     }
 }

@@ -6,8 +6,9 @@ use tokio::sync::oneshot;
 
 use super::executor::Owner;
 use super::nemesis;
-use super::scenario::{PROCESSES, Scenario};
+use super::scenario::{Clocks, PROCESSES, Scenario};
 use super::world::{AUDITOR, Common, World};
+use crate::checks::{Check as _, SilenceIsPatient, Violation};
 use crate::history::{Event, What};
 
 /// Within what time the cluster heals once nothing goes wrong any more, by the clock of the world. What was sent
@@ -23,6 +24,12 @@ pub struct Finding {
     pub check: String,
     /// What it is, with the events that show it.
     pub text: String,
+}
+
+impl From<Violation> for Finding {
+    fn from(violation: Violation) -> Self {
+        Self { check: violation.check.into(), text: violation.to_string() }
+    }
 }
 
 /// What came of a simulated world.
@@ -57,9 +64,13 @@ pub fn simulate(scenario: Scenario) -> Ran {
             let _ = tell.send(script.await);
         });
         let mut findings = world.executor.run_until(told).await.unwrap_or_default();
+        let silence = scenario.clocks == Clocks::WithinBound;
+        let judged = crate::checks::all().into_iter().filter(|check| silence || check.name() != SilenceIsPatient.name());
+        let history = world.recording.take();
+        findings.extend(judged.filter_map(|check| check.check(&history).err()).map(Finding::from));
         findings.extend(world.executor.panics().into_iter().map(|(_, text)| finding("nothing panics", &text)));
         world.executor.end();
-        let (history, simulated) = (world.recording.take(), seam.now().since(began));
+        let simulated = seam.now().since(began);
         let injected = world.counters.by_name();
         Ran { scenario, history, simulated, injected, findings }
     })

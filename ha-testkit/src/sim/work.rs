@@ -25,6 +25,8 @@ use crate::history::{Answer, Call, Checkpoint, Outcome, StoredResult, Term};
 pub(super) const JOBS: [&str; 3] = ["job-1", "job-10", "job-2"];
 /// How many checkpoints are retained.
 const RETAINED: usize = 2;
+/// How many contents there are.
+const BLOBS: u64 = 4;
 /// After so many calls a worker has had enough of leading, now and then.
 const CALLS_MAX: u64 = 400;
 
@@ -68,7 +70,7 @@ pub(super) async fn all(own: &Own, leadership: &Leadership) {
         work.leisure().await;
     }
     work.recover_plans().await;
-    let calls = 20 + own.seam.random_u64() % CALLS_MAX;
+    let calls = if own.contends_once() { 20 + own.seam.random_u64() % CALLS_MAX } else { u64::MAX };
     // Each ends by itself when the leadership is over.
     futures_util::join!(work.run_job(JOBS[0], calls), work.run_job(JOBS[1], calls), work.administer(calls));
 }
@@ -86,7 +88,7 @@ impl Work<'_> {
         if self.own.chance(3) {
             self.own.rest(Duration::from_millis(self.own.world.plan.leisure_ms * 3)).await;
         } else {
-            self.own.rest(Duration::from_millis(5)).await;
+            self.own.rest(Duration::from_millis(60)).await;
         }
     }
 
@@ -211,12 +213,13 @@ impl Work<'_> {
     async fn clean_up(&self, job: &JobId) -> Result<(), Error> {
         let name = || job.to_string();
         let term = || Some(Term::new(LATCH, self.epoch));
-        let calls = [
+        let mut calls = vec![
             Call::RemovePlan { job: name() },
             Call::RemoveCheckpoints { job: name() },
             Call::RemoveCounter { job: name() },
         ];
-        let pending = calls.map(|call| self.own.scribe.invoked(term(), call));
+        calls.extend((0..BLOBS).map(|which| Call::RemoveBlob { blob: format!("{job}/content {which}") }));
+        let pending: Vec<_> = calls.into_iter().map(|call| self.own.scribe.invoked(term(), call)).collect();
         let cleaned = self.own.services.global_cleanup(job).await;
         for pending in pending {
             pending.returned(match &cleaned {
@@ -237,6 +240,9 @@ impl Work<'_> {
     /// Plans, results and blobs.
     async fn administer(&self, calls: u64) {
         for _ in 0..calls {
+            if !self.leadership.is_valid() && self.own.chance(4) {
+                return;
+            }
             match self.one_step().await {
                 Err(error) if is_over(&error) => return,
                 _ => self.leisure().await,
@@ -258,8 +264,11 @@ impl Work<'_> {
             8..12 => read_plan(self.own, Some(self.epoch), &*self.plans, &job).await,
             12 => self.put_result(&job).await,
             13 => {
+                // That of the job which nobody else ends: a removal whose answer was lost counts as applied if nothing
+                // is there, whoever has removed it.
+                let name = JOBS[2];
                 let call = Call::CleanResult { job: name.into(), keeps: false };
-                self.write(call, self.results.mark_result_as_clean(&job)).await
+                self.write(call, self.results.mark_result_as_clean(&self::job(name))).await
             }
             14 | 15 => read_result(self.own, Some(self.epoch), &*self.results, &job).await,
             16..19 => self.one_blob(&job).await,
@@ -271,7 +280,7 @@ impl Work<'_> {
     }
 
     async fn one_blob(&self, job: &JobId) -> Result<(), Error> {
-        let content = format!("content {}", self.own.seam.random_u64() % 4);
+        let content = format!("content {}", self.own.seam.random_u64() % BLOBS);
         let key = BlobKey::of(content.as_bytes());
         let blob = format!("{job}/{content}");
         match self.own.seam.random_u64() % 5 {

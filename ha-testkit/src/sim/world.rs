@@ -62,12 +62,23 @@ pub(super) struct Process {
     now: Mutex<Now>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct DeviceCondition {
     pub(super) one_in: Option<u64>,
     pub(super) slow: (Duration, Duration),
     pub(super) deaf: bool,
     pub(super) cut: bool,
+}
+
+impl DeviceCondition {
+    /// What a write takes where nothing is wrong: before it is there, and until that is told.
+    pub(super) const SLOW: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(1));
+}
+
+impl Default for DeviceCondition {
+    fn default() -> Self {
+        Self { one_in: None, slow: Self::SLOW, deaf: false, cut: false }
+    }
 }
 
 #[derive(Default)]
@@ -187,6 +198,8 @@ impl World {
     pub(super) fn bury(&self, process: usize) {
         if let Some(alive) = self.end_of_life(process) {
             self.executor.kill(alive.owner);
+            // Last: nothing is told of a life after its end.
+            self.recording.note(&self.processes[process].name, alive.incarnation, What::Closed);
             self.forget(process);
         }
     }

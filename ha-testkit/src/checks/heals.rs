@@ -5,7 +5,7 @@ use crate::history::Event;
 /// The cluster heals within a bound once there are no faults.
 ///
 /// Each calm says the bound, and whoever runs the cluster notes when it was whole. A calm that new faults end before
-/// the bound proves nothing; a history that ends before it does not prove that the cluster healed, and does not pass.
+/// the bound proves nothing, and so does a history without a calm; one that ends before it does not prove that the cluster healed, and does not pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Heals;
 

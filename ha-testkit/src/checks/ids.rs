@@ -30,17 +30,16 @@ impl Check for IdsAreUnique {
             let mut taken: Vec<(u64, &Operation<'_>)> =
                 calls.iter().filter_map(|call| Some((id(call)?, call))).collect();
             taken.sort_by_key(|(_, call)| (call.last_effect(), call.invoked.position));
-            // Calls that overlap may take their ids in any order, but never the same one.
+            let mut newest = 0;
             for (at, (later_id, later)) in taken.iter().enumerate() {
-                let wrong = taken[..at].iter().find(|(earlier_id, earlier)| {
-                    let was_there = earlier.last_effect() < later.invoked.position;
-                    let wrong = earlier_id == later_id || (was_there && earlier_id > later_id);
-                    wrong && !may_be_removed(&calls, earlier.invoked.position, later.last_effect())
-                });
-                if let Some((earlier_id, earlier)) = wrong {
+                // Mostly an id is greater than all before it, and there is nothing to look for.
+                if *later_id <= newest
+                    && let Some((earlier_id, earlier)) = conflicting(&calls, &taken[..at], *later_id, later)
+                {
                     let what = format!("{thing} gave {later_id} after {earlier_id}");
                     return Err(Violation::broken(self.name(), what, earlier.events().chain(later.events())));
                 }
+                newest = newest.max(*later_id);
             }
         }
         Ok(())
@@ -52,4 +51,19 @@ fn id(call: &Operation<'_>) -> Option<u64> {
         (Call::NextId { .. }, Fate::Done(Answer::Id(id))) => Some(*id),
         _ => None,
     }
+}
+
+/// One of the earlier calls that has the same id, or a greater one although it was over before this one began. Calls
+/// that overlap may take their ids in any order.
+fn conflicting<'a, 'h>(
+    calls: &[Operation<'h>],
+    before: &[(u64, &'a Operation<'h>)],
+    later_id: u64,
+    later: &Operation<'h>,
+) -> Option<(u64, &'a Operation<'h>)> {
+    before.iter().copied().find(|(earlier_id, earlier)| {
+        let was_there = earlier.last_effect() < later.invoked.position;
+        let wrong = *earlier_id == later_id || (was_there && *earlier_id > later_id);
+        wrong && !may_be_removed(calls, earlier.invoked.position, later.last_effect())
+    })
 }

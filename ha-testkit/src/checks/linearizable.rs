@@ -12,7 +12,7 @@ use crate::history::{Answer, Call, Event};
 ///
 /// Each thing (the plan of a job, a counter, a key) is judged for itself: histories of independent things are
 /// linearizable together if they are one by one. A call of unknown outcome may take effect as long as its term is the
-/// newest, or never.
+/// newest, or never; one that was acknowledged has taken effect while its term was the newest.
 #[derive(Debug, Clone, Copy)]
 pub struct Linearizable {
     /// How many steps the search may take for one thing; a history that needs more is reported as undecided.
@@ -98,7 +98,8 @@ fn explain<'h>(operations: &[&Operation<'h>], stuck: usize, order: &[usize]) -> 
 fn interval<C>(operation: &Operation<'_>, call: C) -> Interval<C> {
     let position = |at: usize| u64::try_from(at).unwrap_or(u64::MAX);
     let end = match (operation.fate(), operation.returned) {
-        (Fate::Done(_) | Fate::NotApplied(_), Some((at, _))) => End::Returned(position(at.position)),
+        (Fate::Done(_), _) => End::Returned(position(operation.last_effect())),
+        (Fate::NotApplied(_), Some((at, _))) => End::Returned(position(at.position)),
         _ => End::Unknown { until: operation.fenced.map(|at| position(at.position)) },
     };
     Interval { call, invoked: position(operation.invoked.position), end }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::terms::Terms;
+use super::terms::{Terms, must_write};
 use super::thing::Thing;
 use crate::history::{Answer, Call, Event, Outcome, Term, What};
 
@@ -52,15 +52,21 @@ impl<'h> Operation<'h> {
         }
     }
 
-    /// The last position at which it can have taken effect.
+    /// The last position at which it can have taken effect: its return if it was acknowledged, and in any case the
+    /// beginning of a newer term, for a write is refused from then on. What was acknowledged although it began later
+    /// counts as it was told; [`OldTermsWriteNothing`](super::OldTermsWriteNothing) reports it.
     pub(super) fn last_effect(&self) -> usize {
+        let fenced = self.fenced.map_or(usize::MAX, |at| at.position);
         match (self.fate(), self.returned) {
+            (Fate::Done(_), Some((at, _))) if fenced > self.invoked.position && must_write(self.call) => {
+                at.position.min(fenced)
+            }
             (Fate::Done(_), Some((at, _))) => at.position,
-            _ => self.fenced.map_or(usize::MAX, |at| at.position),
+            _ => fenced,
         }
     }
 
-    /// Whether it was acknowledged before that position.
+    /// Whether it was acknowledged, and had taken effect before that position.
     pub(super) fn is_done_before(&self, position: usize) -> bool {
         self.is_done() && self.last_effect() < position
     }

@@ -8,7 +8,8 @@ use crate::history::{Call, Event, Leader, Term, What};
 /// Retrieval never goes deaf: some time after the faults have stopped, every observer shows the last leader.
 ///
 /// It is looked at when the cluster was said to have healed, and at the end of a history that lasts so much longer than
-/// the last publication, the calm and the observer's own beginning as the calm takes to heal.
+/// the last publication, the calm and the observer's own beginning as the calm takes to heal. A history in which no calm
+/// or no publication is noted shows nothing of this.
 #[derive(Debug, Clone, Copy)]
 pub struct RetrievalHears;
 

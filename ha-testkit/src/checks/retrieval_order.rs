@@ -21,12 +21,13 @@ impl Check for RetrievalNeverGoesBack {
     }
 
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
-        let mut newest: BTreeMap<(&str, u32, &str, &str, &str), (u64, &Event)> = BTreeMap::new();
+        // The newest that each observer has shown of each component, by latch.
+        let mut newest = BTreeMap::new();
         for event in history {
             let What::Shown { observer, component, leader: Some(leader) } = &event.what else { continue };
             let of = (event.process.as_str(), event.incarnation, observer.as_str(), component.as_str());
             let (epoch, latch) = (leader.term.epoch, leader.term.latch.as_str());
-            let known = newest.entry((of.0, of.1, of.2, of.3, latch)).or_insert((epoch, event));
+            let known: &mut (u64, &Event) = newest.entry((of, latch)).or_insert((epoch, event));
             if epoch < known.0 {
                 let what = format!("{observer} shows epoch {epoch} of {component} after {}", known.0);
                 return Err(Violation::broken(self.name(), what, [known.1, event]));

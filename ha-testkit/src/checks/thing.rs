@@ -49,15 +49,15 @@ impl<'h> Thing<'h> {
 
 /// Whether the call removes all of what it is about.
 pub(super) fn removes(call: &Call) -> bool {
-    match call {
+    matches!(
+        call,
         Call::RemoveCounter { .. }
-        | Call::RemoveCheckpoints { .. }
-        | Call::RemovePlan { .. }
-        | Call::RemoveBlob { .. }
-        | Call::CleanResult { keeps: false, .. }
-        | Call::WriteKey { value: None, .. } => true,
-        _ => false,
-    }
+            | Call::RemoveCheckpoints { .. }
+            | Call::RemovePlan { .. }
+            | Call::RemoveBlob { .. }
+            | Call::CleanResult { keeps: false, .. }
+            | Call::WriteKey { value: None, .. }
+    )
 }
 
 /// Whether what was stored at `from` may have been removed by `until`, by one of these calls on the same thing.

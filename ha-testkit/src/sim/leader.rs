@@ -21,9 +21,8 @@ fn component() -> String {
 pub(super) async fn lead_again_and_again(own: &Own, stop: &mut watch::Receiver<bool>) {
     let Ok(election) = own.services.dispatcher_leader_election() else { return };
     while !*stop.borrow() {
-        let campaign = own.call(None, Call::Campaign { component: component() }, election.campaign(), |_| {
-            Answer::Nothing
-        });
+        let campaign =
+            own.call(None, Call::Campaign { component: component() }, election.campaign(), |_| Answer::Nothing);
         let won = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,

@@ -114,10 +114,7 @@ impl Life {
 
 fn shown(own: &Own, observer: &str, leader: Option<&Seen>) {
     own.world.shows(own.process, observer, leader.map(|leader| leader.token.epoch()));
-    let seen = |leader: &Seen| Leader {
-        term: Term::new(LATCH, leader.token.epoch()),
-        address: leader.address.clone(),
-    };
+    let seen = |leader: &Seen| Leader { term: Term::new(LATCH, leader.token.epoch()), address: leader.address.clone() };
     let (observer, component) = (observer.to_owned(), DISPATCHER.to_owned());
     own.scribe.note(What::Shown { observer, component, leader: leader.map(seen) });
 }

@@ -95,7 +95,11 @@ async fn restart(world: &Arc<World>, process: usize) {
     let in_time = world.seam.timeout(ENDS_WITHIN, ended.wait_for(|ended| *ended)).await.is_some();
     // It may have been killed meanwhile, and live again.
     if world.alive(process).is_some_and(|now| now.owner == alive.owner) {
-        if in_time { world.bury(process) } else { world.kill(process) }
+        if in_time {
+            world.bury(process)
+        } else {
+            world.kill(process)
+        }
         world.start(process);
     }
 }

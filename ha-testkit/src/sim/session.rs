@@ -25,13 +25,7 @@ pub(super) struct SimSession {
 }
 
 impl SimSession {
-    pub(super) fn start(
-        client: &Arc<Client>,
-        number: u64,
-        cell: Arc<Cell>,
-        silence: Duration,
-        sent: Moment,
-    ) -> Self {
+    pub(super) fn start(client: &Arc<Client>, number: u64, cell: Arc<Cell>, silence: Duration, sent: Moment) -> Self {
         cell.valid_up_to(sent + silence);
         let keeper = Keeper { client: Arc::clone(client), number, cell: Arc::clone(&cell), silence };
         let task = client.seam.spawn_critical(keeper.run(sent));

@@ -65,7 +65,8 @@ pub fn simulate(scenario: Scenario) -> Ran {
         });
         let mut findings = world.executor.run_until(told).await.unwrap_or_default();
         let silence = scenario.clocks == Clocks::WithinBound;
-        let judged = crate::checks::all().into_iter().filter(|check| silence || check.name() != SilenceIsPatient.name());
+        let judged =
+            crate::checks::all().into_iter().filter(|check| silence || check.name() != SilenceIsPatient.name());
         let history = world.recording.take();
         findings.extend(judged.filter_map(|check| check.check(&history).err()).map(Finding::from));
         findings.extend(world.executor.panics().into_iter().map(|(_, text)| finding("nothing panics", &text)));

@@ -93,11 +93,8 @@ impl Store {
     pub(super) fn new(world: Seam, defect: Defect, counters: Counters, seed: u64) -> Arc<Self> {
         let shared = Shared::with_gaps(world.clone(), defect, Some(20_000));
         let handle = Handle::new(&shared);
-        let state = State {
-            condition: Condition::default(),
-            random: StdRng::seed_from_u64(seed),
-            sessions: BTreeMap::new(),
-        };
+        let state =
+            State { condition: Condition::default(), random: StdRng::seed_from_u64(seed), sessions: BTreeMap::new() };
         Arc::new(Self { world, shared, handle, counters, state: Mutex::new(state) })
     }
 

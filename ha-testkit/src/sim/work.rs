@@ -334,10 +334,7 @@ pub(super) async fn read_result(
             None => Ok(all.results.into_iter().find(|result| result.job == *job)),
         }
     };
-    let stored = |result: &JobResult| StoredResult {
-        result: result.error.clone().unwrap_or_default(),
-        clean: false,
-    };
+    let stored = |result: &JobResult| StoredResult { result: result.error.clone().unwrap_or_default(), clean: false };
     let call = Call::ReadResult { job: job.to_string() };
     own.call(under, call, reading, |found| Answer::Result(found.as_ref().map(stored))).await.map(drop)
 }

@@ -1,7 +1,7 @@
 //! Worlds in which nothing is broken but what the seed breaks.
 
 use ha_testkit::history::What;
-use ha_testkit::sim::{Ran, REGRESSIONS, Scenario, Storage, simulate};
+use ha_testkit::sim::{REGRESSIONS, Ran, Scenario, Storage, simulate};
 
 /// From so far on, so that these are not the first seeds that `cargo xtask sim` runs.
 const FROM: u64 = 1_000_000;

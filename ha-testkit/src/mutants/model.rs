@@ -75,7 +75,9 @@ impl Shared {
 
     async fn gap(&self) {
         if let Some(gap_us) = self.gap_us {
-            return self.seam.sleep(Duration::from_micros(self.seam.random_u64() % gap_us)).await;
+            // Most are short; in some a leader is deposed.
+            let most = if self.seam.random_u64().is_multiple_of(8) { gap_us * 200 } else { gap_us };
+            return self.seam.sleep(Duration::from_micros(self.seam.random_u64() % most)).await;
         }
         for _ in 0..self.seam.random_u64() % GAP_MAX {
             tokio::task::yield_now().await;

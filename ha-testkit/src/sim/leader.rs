@@ -61,7 +61,7 @@ async fn lead(own: &Own, leadership: Leadership, stop: &mut watch::Receiver<bool
                             own.world.audited();
                         }
                         // It keeps the latch until its world ends.
-                        drop(leadership.lost().await);
+                        let _why = leadership.lost().await;
                     }
                     false => work::all(own, &leadership).await,
                 }

@@ -70,7 +70,8 @@
 //!   grow old without knowing.
 //! * [`faults`]: a wrapper around any backend that delays, loses, doubles and holds back calls, by plan
 //!   or by seed. Good for the tests of an application, too.
-//! * [`sim`]: a paused runtime on which one seed decides a whole run, and a history of it. For
+//! * [`sim`]: a paused runtime on which one seed decides a whole run; and on it whole clusters, with crashes, pauses,
+//!   skewed clocks, a bad network and bad disks, whose histories are judged (`cargo xtask sim`). For
 //!   everything that waits through the [`Seam`](ha_core::seam::Seam) alone: a backend with threads or
 //!   sockets of its own does not fit in.
 //! * [`history`]: what happened in a cluster, as events that a program can judge, one JSON line each; and [`checks`],

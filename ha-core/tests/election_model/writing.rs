@@ -1,0 +1,130 @@
+use crate::guard::Guard;
+use crate::model::{Fate, Protocol};
+use crate::store::Outcome;
+use crate::world::*;
+
+/// What marks a commit that raises the barrier for the write of the other bits.
+const RAISES: u8 = 0x80;
+
+/// The one place that sends commits, and finds out what became of them.
+impl Protocol {
+    pub(crate) fn begin(&self, world: &mut World, at: usize, kind: Kind) {
+        let (Phase::Leading { epoch }, Some(own)) = (world.processes[at].phase, world.processes[at].session) else {
+            return;
+        };
+        let id = self.budget.writes - world.left.writes + 1;
+        world.left.writes -= 1;
+        let found = world.store.record;
+        let (term, by) = (Term { epoch, session: own.number }, at as u8);
+        let commit = Commit { id, by, term, kind, expect: found.revision, basis: found.write, barrier: None };
+        self.prepare(world, at, commit);
+    }
+
+    /// Adds the check of the barrier, or raises it first.
+    fn prepare(&self, world: &mut World, at: usize, mut commit: Commit) {
+        let stands = world.store.barrier.revision;
+        let book = &mut world.processes[at].book;
+        let raise = commit.kind == Kind::Remove && book.doubtful && book.epoch == commit.term.epoch;
+        if commit.kind == Kind::Create {
+            commit.barrier = Some(*book.stands.get_or_insert(stands));
+            // Until it is answered.
+            book.doubtful = true;
+        }
+        if raise {
+            commit.barrier = Some(commit.expect);
+            commit.expect = book.stands.take().unwrap_or(stands);
+            (commit.kind, commit.id) = (Kind::Raise, commit.id | RAISES);
+        }
+        world.processes[at].op = Some(Op { commit, lost: false });
+    }
+
+    pub(crate) fn commit_ends(&self, world: &mut World, at: usize, fate: Fate) {
+        let Some(Op { commit, lost }) = world.processes[at].op else { return };
+        match fate {
+            Fate::Late => {
+                world.left.late -= 1;
+                world.late.push(Late::Commit(travelling(commit)));
+                world.processes[at].op = Some(Op { commit, lost: true });
+            }
+            Fate::Lost => {
+                world.left.lost -= 1;
+                self.commit(world, travelling(commit));
+                world.processes[at].op = Some(Op { commit, lost: true });
+            }
+            Fate::Answered => {
+                world.processes[at].op = None;
+                let outcome = self.commit(world, travelling(commit));
+                self.conclude(world, at, commit, lost, outcome);
+            }
+        }
+    }
+
+    fn conclude(&self, world: &mut World, at: usize, commit: Commit, lost: bool, outcome: Outcome) {
+        let raises = commit.kind == Kind::Raise;
+        let found = if raises { world.store.barrier } else { world.store.record };
+        let ours = found.write == commit.id && commit.kind != Kind::Remove;
+        let applied = match outcome {
+            Outcome::Applied => true,
+            _ if !lost => false,
+            _ if ours && !self.lacks(Guard::WriteIdCompared) => true,
+            Outcome::Conflict { .. } if commit.kind == Kind::Remove && found.revision == 0 => true,
+            Outcome::Fenced if commit.expect != 0 && found.revision == commit.expect => false,
+            Outcome::Fenced if found.revision == commit.expect && self.lacks(Guard::AbsenceProvesNothing) => false,
+            _ if ours => false,
+            // It stays unknown.
+            _ => return,
+        };
+        match (applied, outcome) {
+            (true, _) => self.applied(world, at, commit, lost, found),
+            (false, Outcome::Conflict { barrier: true }) if !raises && !lost => {
+                let book = &mut world.processes[at].book;
+                (book.stands, book.doubtful) = (None, false);
+                self.prepare(world, at, Commit { barrier: None, ..commit });
+            }
+            (false, outcome) => self.refused(world, at, commit, lost, outcome),
+        }
+    }
+
+    fn applied(&self, world: &mut World, at: usize, commit: Commit, lost: bool, found: Content) {
+        let book = &mut world.processes[at].book;
+        let same_term = book.epoch == commit.term.epoch;
+        if commit.kind != Kind::Raise {
+            book.doubtful &= !(same_term && commit.kind == Kind::Create && !lost);
+            world.witness.acknowledged |= 1 << commit.id;
+            return;
+        }
+        if same_term {
+            (book.stands, book.doubtful) = (Some(found.revision), false);
+        }
+        let expect = commit.barrier.unwrap_or_default();
+        let commit = Commit { id: commit.id & !RAISES, kind: Kind::Remove, expect, barrier: None, ..commit };
+        world.processes[at].op = Some(Op { commit, lost: false });
+    }
+
+    fn refused(&self, world: &mut World, at: usize, commit: Commit, lost: bool, outcome: Outcome) {
+        let book = &mut world.processes[at].book;
+        if commit.kind == Kind::Create && !lost && book.epoch == commit.term.epoch {
+            book.doubtful = false;
+        }
+        world.witness.refused |= 1 << (commit.id & !RAISES);
+        // The store knows better than the clock.
+        let leads = Phase::Leading { epoch: commit.term.epoch };
+        if outcome == Outcome::Fenced && world.processes[at].phase == leads {
+            self.lose(world, at);
+        }
+    }
+
+    pub(crate) fn give_up(world: &mut World, at: usize) {
+        world.processes[at].op = None;
+        // Its pauses are shorter than that.
+        if world.processes[at].phase == Phase::Pausing {
+            Self::contend(world, at);
+        }
+    }
+}
+
+/// What a raise carries for the removal after it does not travel.
+fn travelling(commit: Commit) -> Commit {
+    let barrier = commit.barrier.filter(|_| commit.kind != Kind::Raise);
+    Commit { barrier, ..commit }
+}

@@ -90,7 +90,9 @@ impl Protocol {
         let same_term = book.epoch == commit.term.epoch;
         if commit.kind != Kind::Raise {
             book.doubtful &= !(same_term && commit.kind == Kind::Create && !lost);
-            world.witness.acknowledged |= 1 << commit.id;
+            // A removal that finds everything removed is as if applied, by whatever copy.
+            let by_another = commit.kind == Kind::Remove && world.witness.applied & (1 << commit.id) == 0;
+            world.witness.acknowledged |= u8::from(!by_another) << commit.id;
             return;
         }
         if same_term {

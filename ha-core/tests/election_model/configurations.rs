@@ -109,3 +109,21 @@ pub(crate) const TOGETHER: Protocol = Protocol {
     reaches: &[SECOND_TERM, BY_SILENCE, DEPOSED_WRITES],
     ..PLAIN
 };
+
+/// What is carried out on the real services: elections.
+pub(crate) const REPLAYED: Protocol = Protocol {
+    name: "replayed elections",
+    terms: 4,
+    budget: Budget { lost: 1, late: 1, crashes: 1, ends: 1, resigns: 2, writes: 2, slow_renewals: 1, asks: 0 },
+    time: true,
+    heals: false,
+    ..PLAIN
+};
+
+/// What is carried out on the real services: writes, on a store that ends a term.
+pub(crate) const REPLAYED_WRITES: Protocol = Protocol {
+    name: "replayed writes",
+    budget: Budget { lost: 2, late: 2, ends: 1, writes: 5, ..NOTHING },
+    heals: false,
+    ..PLAIN
+};

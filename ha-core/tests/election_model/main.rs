@@ -13,6 +13,7 @@ mod model;
 mod passing;
 mod properties;
 mod removing;
+mod replay;
 mod store;
 mod world;
 mod writing;

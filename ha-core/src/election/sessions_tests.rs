@@ -73,11 +73,7 @@ fn latch(name: &str) -> Latch {
 
 fn held() -> Acquire {
     let term = Term { epoch: 1, native: "other".into() };
-    Acquire::Held {
-        by: Holder { term, value: Bytes::new() },
-        wait: Scope::Below(Prefix::root()),
-        seen: Mark::UNSEEN,
-    }
+    Acquire::Held { by: Holder { term, value: Bytes::new() }, wait: Scope::Below(Prefix::root()), seen: Mark::UNSEEN }
 }
 
 async fn reaches(count: &watch::Sender<usize>, least: usize) -> bool {

@@ -29,7 +29,12 @@ impl Protocol {
             Action::Leave(at, session) => self.leave_ends(world, at, session),
             Action::Crash(at) => {
                 world.left.crashes -= 1;
-                world.store.sessions.iter_mut().filter(|it| usize::from(it.owner) == at).for_each(|it| it.orphan = true);
+                world
+                    .store
+                    .sessions
+                    .iter_mut()
+                    .filter(|it| usize::from(it.owner) == at)
+                    .for_each(|it| it.orphan = true);
                 world.processes[at] = Process { phase: Phase::Down, ..Process::new() };
             }
             Action::Restart(at) => world.processes[at].phase = Phase::Out,

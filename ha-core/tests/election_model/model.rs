@@ -122,7 +122,8 @@ impl Protocol {
             Phase::Releasing { .. } => Self::fates(world, at, Action::Release, actions),
             Phase::Leading { .. } | Phase::Yielding { .. } => {}
         }
-        let candidate = matches!(process.phase, Phase::Attempting { .. } | Phase::Waiting { .. } | Phase::Leading { .. });
+        let candidate =
+            matches!(process.phase, Phase::Attempting { .. } | Phase::Waiting { .. } | Phase::Leading { .. });
         actions.extend((candidate && left.resigns > 0).then_some(Action::Resign(at)));
         actions.extend((process.phase != Phase::Down && left.crashes > 0).then_some(Action::Crash(at)));
         actions.extend(self.has_news(world, at).then_some(Action::Notice(at)));

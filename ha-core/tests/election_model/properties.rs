@@ -51,7 +51,8 @@ const SOMETIMES: [(&str, Holds); 11] = [
     (BY_SILENCE, |_, world| world.store.freed == Freed::BySilence),
     (TAKEN_OVER, |_, world| world.store.freed == Freed::OnEvidence && world.store.latch.is_some()),
     (CUT_OFF, |_, world| {
-        let holder = world.store.latch.and_then(|term| world.store.sessions.iter().find(|it| it.number == term.session));
+        let holder =
+            world.store.latch.and_then(|term| world.store.sessions.iter().find(|it| it.number == term.session));
         let left = |it: &Process, number| it.leaving.iter().any(|leaving| leaving.session == number);
         holder.is_some_and(|it| it.remaining > 0 && left(&world.processes[usize::from(it.owner)], it.number))
     }),

@@ -18,7 +18,11 @@ fn breaks(protocol: Protocol, without: Guard, property: &'static str) {
     match checker.discovery(property) {
         Some(path) => {
             let (states, way) = (checker.unique_state_count(), path.into_actions());
-            println!("without {without:?}, {}: broken in {} steps, {states} states: {property}", protocol.name, way.len());
+            println!(
+                "without {without:?}, {}: broken in {} steps, {states} states: {property}",
+                protocol.name,
+                way.len()
+            );
             println!("    {way:?}");
         }
         None => panic!("without {without:?}, {} still holds: {property}", protocol.name),

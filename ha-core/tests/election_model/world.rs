@@ -142,6 +142,8 @@ pub(crate) struct Op {
     pub(crate) commit: Commit,
     /// An answer was lost: it is being found out.
     pub(crate) lost: bool,
+    /// It creates what was not in doubt before: an answer settles that.
+    pub(crate) settles: bool,
 }
 
 /// What a leader remembers of the barrier, for one term.

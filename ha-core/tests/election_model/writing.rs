@@ -24,6 +24,8 @@ impl Protocol {
     fn prepare(&self, world: &mut World, at: usize, mut commit: Commit) {
         let stands = world.store.barrier.revision;
         let book = &mut world.processes[at].book;
+        // What was in doubt before stays so, whatever becomes of this one.
+        let settles = commit.kind == Kind::Create && !book.doubtful;
         let raise = commit.kind == Kind::Remove && book.doubtful && book.epoch == commit.term.epoch;
         if commit.kind == Kind::Create {
             commit.barrier = Some(*book.stands.get_or_insert(stands));
@@ -35,31 +37,33 @@ impl Protocol {
             commit.expect = book.stands.take().unwrap_or(stands);
             (commit.kind, commit.id) = (Kind::Raise, commit.id | RAISES);
         }
-        world.processes[at].op = Some(Op { commit, lost: false });
+        world.processes[at].op = Some(Op { commit, lost: false, settles });
     }
 
     pub(crate) fn commit_ends(&self, world: &mut World, at: usize, fate: Fate) {
-        let Some(Op { commit, lost }) = world.processes[at].op else { return };
+        let Some(op) = world.processes[at].op else { return };
+        let commit = op.commit;
         match fate {
             Fate::Late => {
                 world.left.late -= 1;
                 world.late.push(Late::Commit(travelling(commit)));
-                world.processes[at].op = Some(Op { commit, lost: true });
+                world.processes[at].op = Some(Op { lost: true, ..op });
             }
             Fate::Lost => {
                 world.left.lost -= 1;
                 self.commit(world, travelling(commit));
-                world.processes[at].op = Some(Op { commit, lost: true });
+                world.processes[at].op = Some(Op { lost: true, ..op });
             }
             Fate::Answered => {
                 world.processes[at].op = None;
                 let outcome = self.commit(world, travelling(commit));
-                self.conclude(world, at, commit, lost, outcome);
+                self.conclude(world, at, op, outcome);
             }
         }
     }
 
-    fn conclude(&self, world: &mut World, at: usize, commit: Commit, lost: bool, outcome: Outcome) {
+    fn conclude(&self, world: &mut World, at: usize, op: Op, outcome: Outcome) {
+        let Op { commit, lost, settles } = op;
         let raises = commit.kind == Kind::Raise;
         let found = if raises { world.store.barrier } else { world.store.record };
         let ours = found.write == commit.id && commit.kind != Kind::Remove;
@@ -75,21 +79,23 @@ impl Protocol {
             _ => return,
         };
         match (applied, outcome) {
-            (true, _) => self.applied(world, at, commit, lost, found),
+            (true, _) => Self::applied(world, at, op, found),
             (false, Outcome::Conflict { barrier: true }) if !raises && !lost => {
                 let book = &mut world.processes[at].book;
-                (book.stands, book.doubtful) = (None, false);
+                book.stands = None;
+                book.doubtful &= !settles;
                 self.prepare(world, at, Commit { barrier: None, ..commit });
             }
-            (false, outcome) => self.refused(world, at, commit, lost, outcome),
+            (false, outcome) => self.refused(world, at, op, outcome),
         }
     }
 
-    fn applied(&self, world: &mut World, at: usize, commit: Commit, lost: bool, found: Content) {
+    fn applied(world: &mut World, at: usize, op: Op, found: Content) {
+        let Op { commit, lost, settles } = op;
         let book = &mut world.processes[at].book;
         let same_term = book.epoch == commit.term.epoch;
         if commit.kind != Kind::Raise {
-            book.doubtful &= !(same_term && commit.kind == Kind::Create && !lost);
+            book.doubtful &= !(same_term && settles && !lost);
             // A removal that finds everything removed is as if applied, by whatever copy.
             let by_another = commit.kind == Kind::Remove && world.witness.applied & (1 << commit.id) == 0;
             world.witness.acknowledged |= u8::from(!by_another) << commit.id;
@@ -100,14 +106,13 @@ impl Protocol {
         }
         let expect = commit.barrier.unwrap_or_default();
         let commit = Commit { id: commit.id & !RAISES, kind: Kind::Remove, expect, barrier: None, ..commit };
-        world.processes[at].op = Some(Op { commit, lost: false });
+        world.processes[at].op = Some(Op { commit, lost: false, settles: false });
     }
 
-    fn refused(&self, world: &mut World, at: usize, commit: Commit, lost: bool, outcome: Outcome) {
+    fn refused(&self, world: &mut World, at: usize, op: Op, outcome: Outcome) {
+        let Op { commit, lost, settles } = op;
         let book = &mut world.processes[at].book;
-        if commit.kind == Kind::Create && !lost && book.epoch == commit.term.epoch {
-            book.doubtful = false;
-        }
+        book.doubtful &= !(settles && !lost && book.epoch == commit.term.epoch);
         world.witness.refused |= 1 << (commit.id & !RAISES);
         // The store knows better than the clock.
         let leads = Phase::Leading { epoch: commit.term.epoch };

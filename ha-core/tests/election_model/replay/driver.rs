@@ -59,13 +59,23 @@ fn lost() -> Error {
 impl Driver {
     pub(crate) fn new(protocol: &Protocol, world: World) -> Self {
         let stored: Stored = Arc::new(Mutex::new(Space::default()));
-        let processes = (0..protocol.processes).map(|at| {
-            Real::new(&stored, format!("p{at}"), Duration::ZERO, at as u64 + 1)
-        });
+        let processes =
+            (0..protocol.processes).map(|at| Real::new(&stored, format!("p{at}"), Duration::ZERO, at as u64 + 1));
         let processes = processes.collect();
         let (sessions, epochs) = (BTreeMap::new(), BTreeMap::new());
         let (protocol, late) = (protocol.clone(), Vec::new());
-        Self { protocol, world, stored, processes, sessions, epochs, late, ticks: 0, lives: 10, writes: BTreeMap::new() }
+        Self {
+            protocol,
+            world,
+            stored,
+            processes,
+            sessions,
+            epochs,
+            late,
+            ticks: 0,
+            lives: 10,
+            writes: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn last_write(&self, at: usize) -> Option<u8> {

@@ -45,7 +45,8 @@ fn replay(protocol: &Protocol, trace: &[Action]) -> usize {
 fn covering(protocol: &Protocol, steps: usize) -> Vec<Vec<Action>> {
     let mut traces = Vec::new();
     let mut seen = HashSet::new();
-    let mut reached: VecDeque<(World, Vec<Action>)> = protocol.init_states().into_iter().map(|it| (it, vec![])).collect();
+    let mut reached: VecDeque<(World, Vec<Action>)> =
+        protocol.init_states().into_iter().map(|it| (it, vec![])).collect();
     while let Some((world, trace)) = reached.pop_front() {
         let mut actions = Vec::new();
         protocol.actions(&world, &mut actions);

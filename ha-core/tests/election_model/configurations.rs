@@ -28,13 +28,23 @@ pub(crate) const SILENT: Protocol = Protocol {
     ..PLAIN
 };
 
-/// Attempts and releases are not answered, or come late; leaders and candidates give up; a process crashes.
+/// Attempts and releases are not answered; leaders and candidates give up.
 pub(crate) const ATTEMPTS: Protocol = Protocol {
     name: "attempts",
     terms: 2,
-    budget: Budget { lost: 1, resigns: 1, crashes: 1, ..NOTHING },
+    budget: Budget { lost: 1, resigns: 1, ..NOTHING },
     time: true,
     reaches: &[SECOND_TERM, BY_SILENCE, UNKNOWN_WIN],
+    ..PLAIN
+};
+
+/// A process crashes, and comes back.
+pub(crate) const CRASHES: Protocol = Protocol {
+    name: "crashes",
+    terms: 2,
+    budget: Budget { crashes: 1, ..NOTHING },
+    time: true,
+    reaches: &[SECOND_TERM, BY_SILENCE],
     ..PLAIN
 };
 

@@ -23,6 +23,11 @@ fn attempts_and_releases_that_are_not_answered() {
 }
 
 #[test]
+fn processes_that_crash_and_come_back() {
+    holds(CRASHES);
+}
+
+#[test]
 fn sessions_that_nobody_closes() {
     holds(SHARED);
 }

@@ -28,13 +28,12 @@ pub(crate) const SILENT: Protocol = Protocol {
     ..PLAIN
 };
 
-/// Attempts and releases are not answered; leaders and candidates give up.
+/// Attempts and releases are not answered, or come late; leaders and candidates give up.
 pub(crate) const ATTEMPTS: Protocol = Protocol {
     name: "attempts",
     terms: 2,
-    budget: Budget { lost: 1, resigns: 1, ..NOTHING },
-    time: true,
-    reaches: &[SECOND_TERM, BY_SILENCE, UNKNOWN_WIN],
+    budget: Budget { lost: 1, late: 1, resigns: 1, ..NOTHING },
+    reaches: &[SECOND_TERM, UNKNOWN_WIN],
     ..PLAIN
 };
 

@@ -106,18 +106,18 @@ fn replay_all(protocol: &Protocol, how: &str, traces: &[Vec<Action>]) {
 
 #[test]
 fn every_short_trace_of_an_election_is_what_the_services_do() {
-    replay_all(&REPLAYED, "covering", &covering(&REPLAYED, 6));
+    replay_all(&REPLAYED, "covering", &covering(&REPLAYED, 5));
 }
 
 #[test]
 fn every_short_trace_of_a_leaders_writes_is_what_the_services_do() {
-    replay_all(&REPLAYED_WRITES, "covering", &covering(&REPLAYED_WRITES, 7));
+    replay_all(&REPLAYED_WRITES, "covering", &covering(&REPLAYED_WRITES, 6));
 }
 
 #[test]
 fn long_walks_through_elections_and_writes_are_what_the_services_do() {
-    let traces: Vec<_> = (0..300).map(|seed| walk(&REPLAYED, seed, 40)).collect();
+    let traces: Vec<_> = (0..150).map(|seed| walk(&REPLAYED, seed, 40)).collect();
     replay_all(&REPLAYED, "walks", &traces);
-    let traces: Vec<_> = (0..300).map(|seed| walk(&REPLAYED_WRITES, seed, 40)).collect();
+    let traces: Vec<_> = (0..150).map(|seed| walk(&REPLAYED_WRITES, seed, 40)).collect();
     replay_all(&REPLAYED_WRITES, "walks", &traces);
 }

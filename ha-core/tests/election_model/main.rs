@@ -4,6 +4,8 @@
 //! The model is no proof of the code by itself. So `replay` carries its traces out on the real services, over a store
 //! that answers when it is told to, and compares them step by step.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
+
 mod calm;
 mod configurations;
 mod electing;

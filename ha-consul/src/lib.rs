@@ -19,6 +19,9 @@ mod address;
 mod backend;
 mod commit;
 mod connector;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod kv;
 mod layout;

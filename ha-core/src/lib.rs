@@ -10,6 +10,9 @@ mod error;
 mod evidence;
 mod excerpt;
 pub mod formats;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 pub mod inspect;
 pub mod job_result;

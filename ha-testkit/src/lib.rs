@@ -70,9 +70,13 @@
 //!   grow old without knowing.
 //! * [`faults`]: a wrapper around any backend that delays, loses, doubles and holds back calls, by plan
 //!   or by seed. Good for the tests of an application, too.
-//! * [`sim`]: a paused runtime on which one seed decides a whole run, and a history of it. For
+//! * [`sim`]: a paused runtime on which one seed decides a whole run; and on it whole clusters, with crashes, pauses,
+//!   skewed clocks, a bad network and bad disks, whose histories are judged (`cargo xtask sim`). For
 //!   everything that waits through the [`Seam`](ha_core::seam::Seam) alone: a backend with threads or
 //!   sockets of its own does not fit in.
+//! * [`history`]: what happened in a cluster, as events that a program can judge, one JSON line each; and [`checks`],
+//!   which judge it: an invariant for each promise of the library, and a search for an order of the calls that explains
+//!   their answers ([`checks::linearizability`]). A simulation and real processes are judged by the same ones.
 //! * [`journal`]: a device in memory that a journal can be kept on, with everything that can go wrong with one.
 //! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
 //!   so that a green suite means something.
@@ -96,12 +100,14 @@ mod guide {}
 #[doc(hidden)]
 pub mod backend;
 pub mod bench;
+pub mod checks;
 mod conformance;
 pub mod document;
 mod embedded;
 mod factory;
 pub mod faults;
 pub mod fixture;
+pub mod history;
 #[cfg(unix)]
 pub mod hosted;
 pub mod journal;

@@ -1,20 +1,25 @@
-//! The command line: five commands, two flags.
+//! The command line: six commands, and their flags.
 
 use crate::nearest::nearest;
 use crate::steps::STEPS;
 
 /// Every command with its line of help.
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 6] = [
     ("test", "run every step below, stopping at the first that fails"),
     ("docs", "rewrite the documents that are generated from the code"),
+    ("sim", "simulate whole clusters, one for each seed, and judge them"),
     ("servers", "find the real servers that tests start, or unpack them below the target folder"),
     ("fix", "apply clippy's own repairs, then format"),
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 2] = [
+const FLAGS: [(&str, &str); 6] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
+    ("--seeds N", "sim: so many seeds, from 0 on or from `--from S`; `--regressions`: those that once failed"),
+    ("--seed S", "sim: this seed alone, as a failure says it"),
+    ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
+    ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
 ];
 
 /// What one invocation asks for.
@@ -22,6 +27,8 @@ const FLAGS: [(&str, &str); 2] = [
 pub(crate) enum Command {
     Test(Selection),
     Docs,
+    /// The words for the simulation, which knows them itself.
+    Sim(Vec<String>),
     Servers,
     Fix,
     Help,
@@ -54,6 +61,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
     };
     match command.as_str() {
         "test" => selection(rest).map(Command::Test),
+        "sim" => Ok(Command::Sim(rest.to_vec())),
         "docs" => plain(Command::Docs),
         "servers" => plain(Command::Servers),
         "fix" => plain(Command::Fix),
@@ -147,6 +155,12 @@ mod tests {
         for line in ["", "fix now", "servers now", "docs --keep-going", "test --only", "test --only layers,"] {
             assert!(parsed(line).is_err(), "`{line}` was accepted");
         }
+    }
+
+    #[test]
+    fn the_simulation_gets_its_words_as_they_are() {
+        let words = vec!["--seed".to_owned(), "7".to_owned()];
+        assert_eq!(parsed("sim --seed 7"), Ok(Command::Sim(words)));
     }
 
     #[test]

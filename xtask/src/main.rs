@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         }
         Command::Test(selection) => return report::test(&selection),
         Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
+        Command::Sim(words) => simulate(&words),
         Command::Servers => tree::find_root().and_then(|root| servers::install(&root)),
         Command::Fix => fix(),
     };
@@ -51,6 +52,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Simulates in release mode: there is much to do.
+fn simulate(words: &[String]) -> Result<(), String> {
+    let root = tree::find_root()?;
+    let mut command = process::cargo(&root, "run --release --quiet --package ha-testkit --bin simulate --");
+    command.args(words);
+    process::run(command)
 }
 
 /// Applies what clippy can repair by itself, then formats: repairs are not always formatted.

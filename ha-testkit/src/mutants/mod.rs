@@ -6,7 +6,7 @@
 //! each.
 
 mod breach;
-mod model;
+pub(crate) mod model;
 mod session;
 mod state;
 

@@ -20,20 +20,27 @@ use super::state::State;
 /// Between two steps that should be one, others get their turn up to that often.
 const GAP_MAX: u64 = 64;
 
-pub(super) struct Shared {
-    pub(super) seam: Seam,
-    pub(super) defect: Defect,
+pub(crate) struct Shared {
+    pub(crate) seam: Seam,
+    pub(crate) defect: Defect,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
+    /// How long a gap between two steps lasts at most, where time is simulated.
+    gap_us: Option<u64>,
 }
 
 impl Shared {
-    pub(super) fn new(seam: Seam, defect: Defect) -> Arc<Self> {
-        Arc::new(Self { seam, defect, state: Mutex::default(), changed: watch::Sender::new(0) })
+    pub(crate) fn new(seam: Seam, defect: Defect) -> Arc<Self> {
+        Self::with_gaps(seam, defect, None)
+    }
+
+    /// One whose steps that should be one lie up to that many microseconds apart.
+    pub(crate) fn with_gaps(seam: Seam, defect: Defect, gap_us: Option<u64>) -> Arc<Self> {
+        Arc::new(Self { seam, defect, state: Mutex::default(), changed: watch::Sender::new(0), gap_us })
     }
 
     /// One step on the state; whoever waits looks again after it.
-    pub(super) fn step<T>(&self, step: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn step<T>(&self, step: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
         state.end_expired(self.seam.now());
         let output = step(&mut state);
@@ -62,13 +69,31 @@ impl Shared {
         self.step(|state| state.answers_take = by);
     }
 
-    pub(super) fn tamper(&self, key: &Key, value: Option<Bytes>) {
+    pub(crate) fn tamper(&self, key: &Key, value: Option<Bytes>) {
         self.step(|state| state.tamper(key, value, self.defect));
     }
 
     async fn gap(&self) {
+        if let Some(gap_us) = self.gap_us {
+            // Most are short; in some a leader is deposed.
+            let most = if self.seam.random_u64().is_multiple_of(8) { gap_us * 200 } else { gap_us };
+            return self.seam.sleep(Duration::from_micros(self.seam.random_u64() % most)).await;
+        }
         for _ in 0..self.seam.random_u64() % GAP_MAX {
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until something in the scope differs from what was seen. Whoever ends silent sessions wakes it.
+    pub(crate) async fn news(&self, scope: &Scope, seen: &Mark) -> Change {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            if self.step(|state| state.has_news(*seen, |key| self.contains(scope, key))) {
+                return Change::Snapshot(self.snapshot(scope));
+            }
+            // The sender lives in `self`.
+            let _ = changed.changed().await;
         }
     }
 
@@ -102,14 +127,14 @@ fn number(session: &str) -> u64 {
 }
 
 /// One process's handle on a model.
-pub(super) struct Handle {
+pub(crate) struct Handle {
     shared: Arc<Shared>,
     closed: watch::Sender<Option<()>>,
     sessions: Mutex<Vec<u64>>,
 }
 
 impl Handle {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self { shared: Arc::clone(shared), closed: watch::Sender::new(None), sessions: Mutex::default() }
     }
 

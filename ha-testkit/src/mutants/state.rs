@@ -13,42 +13,44 @@ use super::Defect;
 
 /// Everything that the model stores. Each method is one step.
 #[derive(Default)]
-pub(super) struct State {
-    pub(super) count: u64,
-    pub(super) entries: BTreeMap<Key, (Bytes, u64)>,
+pub(crate) struct State {
+    pub(crate) count: u64,
+    pub(crate) entries: BTreeMap<Key, (Bytes, u64)>,
     /// How often each key was written; broken models count from here.
     epochs: BTreeMap<Key, u64>,
     holders: BTreeMap<Key, (u64, Term)>,
-    pub(super) sessions: BTreeMap<u64, Living>,
-    pub(super) answers_take: Duration,
+    pub(crate) sessions: BTreeMap<u64, Living>,
+    pub(crate) answers_take: Duration,
     /// What a broken client sends once more.
-    pub(super) again: Vec<Write>,
+    pub(crate) again: Vec<Write>,
+    /// Each change that is counted, and of which key.
+    log: Vec<(u64, Key)>,
 }
 
-pub(super) struct Living {
-    pub(super) expires: Moment,
-    pub(super) frozen: bool,
-    pub(super) ended: watch::Sender<Option<Ended>>,
+pub(crate) struct Living {
+    pub(crate) expires: Moment,
+    pub(crate) frozen: bool,
+    pub(crate) ended: watch::Sender<Option<Ended>>,
     taken: BTreeSet<Key>,
 }
 
 impl State {
-    pub(super) fn entry(&self, key: &Key) -> Option<Entry> {
+    pub(crate) fn entry(&self, key: &Key) -> Option<Entry> {
         let (value, revision) = self.entries.get(key)?;
         let held = self.holders.get(key).map(|(_, term)| term.clone());
         Some(Entry { key: key.clone(), value: value.clone(), revision: Revision::from_native(*revision), held })
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         Mark::from_native(self.count + 1)
     }
 
-    pub(super) fn is_fenced(&self, fence: &Fence) -> bool {
+    pub(crate) fn is_fenced(&self, fence: &Fence) -> bool {
         self.holders.get(fence.latch.key()).is_none_or(|(_, term)| *term != fence.term)
     }
 
     /// The first key that is not as expected.
-    pub(super) fn unmet<'a>(&self, mut all: impl Iterator<Item = (&'a Key, Expect)>) -> Option<Outcome> {
+    pub(crate) fn unmet<'a>(&self, mut all: impl Iterator<Item = (&'a Key, Expect)>) -> Option<Outcome> {
         all.find_map(|(key, expect)| {
             let found = self.entry(key);
             let met = expect.is_met_by(found.as_ref().map(|entry| entry.revision));
@@ -56,11 +58,11 @@ impl State {
         })
     }
 
-    pub(super) fn write(&mut self, write: &Write, defect: Defect) -> Revision {
+    pub(crate) fn write(&mut self, write: &Write, defect: Defect) -> Revision {
         let Some(value) = &write.value else {
             let found = self.entries.remove(&write.key);
             if defect != Defect::WakeUpLost {
-                self.count += 1;
+                self.touch(&write.key);
             }
             return Revision::from_native(found.map_or(0, |(_, revision)| revision));
         };
@@ -70,7 +72,7 @@ impl State {
         {
             return Revision::from_native(*revision);
         }
-        self.count += 1;
+        self.touch(&write.key);
         let of_key = found.map_or(1, |(_, revision)| revision + 1);
         let revision = if defect == Defect::RevisionReused { of_key } else { self.count };
         self.entries.insert(write.key.clone(), (value.clone(), revision));
@@ -78,15 +80,31 @@ impl State {
     }
 
     fn store(&mut self, key: Key, value: Bytes) {
-        self.count += 1;
+        self.touch(&key);
         self.entries.insert(key, (value, self.count));
     }
 
-    pub(super) fn open(&mut self, id: u64, expires: Moment, ended: watch::Sender<Option<Ended>>) {
+    fn touch(&mut self, key: &Key) {
+        self.count += 1;
+        self.log.push((self.count, key.clone()));
+    }
+
+    /// Whether anything in a scope has changed since that mark.
+    pub(crate) fn has_news(&self, seen: Mark, is_in_scope: impl Fn(&Key) -> bool) -> bool {
+        let since = self.log.iter().rev().take_while(|(count, _)| *count >= seen.native());
+        seen == Mark::UNSEEN || since.into_iter().any(|(_, key)| is_in_scope(key))
+    }
+
+    /// Which session holds the latch.
+    pub(crate) fn holder(&self, latch: &Key) -> Option<u64> {
+        self.holders.get(latch).map(|(by, _)| *by)
+    }
+
+    pub(crate) fn open(&mut self, id: u64, expires: Moment, ended: watch::Sender<Option<Ended>>) {
         self.sessions.insert(id, Living { expires, frozen: false, ended, taken: BTreeSet::new() });
     }
 
-    pub(super) fn end(&mut self, id: u64, why: Ended) {
+    pub(crate) fn end(&mut self, id: u64, why: Ended) {
         let Some(living) = self.sessions.remove(&id) else { return };
         let latches: Vec<Key> =
             self.holders.iter().filter(|(_, (by, _))| *by == id).map(|(key, _)| key.clone()).collect();
@@ -96,7 +114,7 @@ impl State {
         living.ended.send_replace(Some(why));
     }
 
-    pub(super) fn end_expired(&mut self, now: Moment) {
+    pub(crate) fn end_expired(&mut self, now: Moment) {
         let expired: Vec<u64> = self.sessions.iter().filter(|(_, s)| s.expires <= now).map(|(id, _)| *id).collect();
         expired.into_iter().for_each(|id| self.end(id, Ended::Expired));
     }
@@ -106,7 +124,7 @@ impl State {
         self.store(latch.clone(), Bytes::new());
     }
 
-    pub(super) fn release(&mut self, id: u64, latch: &Latch, defect: Defect) {
+    pub(crate) fn release(&mut self, id: u64, latch: &Latch, defect: Defect) {
         let held = self.holders.get(latch.key()).map(|(by, _)| *by);
         if held == Some(id) || (held.is_some() && defect == Defect::ReleaseByAnybody) {
             self.free(latch.key());
@@ -116,7 +134,7 @@ impl State {
         }
     }
 
-    pub(super) fn acquire(
+    pub(crate) fn acquire(
         &mut self,
         id: u64,
         latch: &Latch,
@@ -151,7 +169,7 @@ impl State {
         Ok(Acquire::Won(term))
     }
 
-    pub(super) fn tamper(&mut self, key: &Key, value: Option<Bytes>, defect: Defect) {
+    pub(crate) fn tamper(&mut self, key: &Key, value: Option<Bytes>, defect: Defect) {
         if defect != Defect::ForeignEditIgnored {
             self.holders.remove(key);
         }
@@ -163,7 +181,7 @@ impl State {
             Some(value) => self.store(key.clone(), value),
             None => {
                 self.entries.remove(key);
-                self.count += 1;
+                self.touch(key);
             }
         }
     }

@@ -17,8 +17,42 @@
 //! assert_eq!(random(7), random(7));
 //! assert_ne!(random(7).0, random(8).0);
 //! ```
+//!
+//! # A whole cluster
+//! [`simulate`] builds a world on it: three processes, each with its own services and its own seam (a clock that runs
+//! at its own rate, random numbers of its own, tasks that can be dropped all at once, or kept from running), on the
+//! contract's model behind a simulated network ([`Storage::Model`]) or on a journal over a simulated device
+//! ([`Storage::Journal`]). The seed decides a plan of faults and the fate of each message; the processes contend,
+//! lead, write, recover and follow; all of it is written down as a [history](crate::history) and judged by the
+//! [checks](crate::checks). When the faults have stopped the cluster must be whole again within [`HEALS_WITHIN`],
+//! and a last process must be able to read everything.
+//!
+//! What is ready at the same moment runs in an order that the seed draws, so that no order of waking is relied on.
+//! `cargo xtask sim` runs many seeds; [`Summary`] counts what happened.
+//!
+//! Not simulated: threads, sockets, presence (evidence is simulated where it acts: on a journal's witness, and as a
+//! take-over of the latch on the model), and several clusters in one store.
 
+mod backend;
+mod command;
+mod counters;
+mod executor;
 mod history;
+mod leader;
+mod life;
+mod nemesis;
+mod network;
+mod process;
+mod reader;
+mod regressions;
+mod sabotage;
+mod scenario;
+mod session;
+mod simulate;
+mod store;
+mod summary;
+mod work;
+mod world;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +67,13 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+pub use command::command;
 pub use history::History;
+pub use regressions::{REGRESSIONS, Regression};
+pub use sabotage::Sabotage;
+pub use scenario::{Clocks, Scenario, Storage};
+pub use simulate::{Finding, HEALS_WITHIN, Ran, simulate};
+pub use summary::Summary;
 
 /// When a simulation begins by its wall clock: the start of 2026.
 const BEGINS_UNIX_MS: u64 = 1_767_225_600_000;

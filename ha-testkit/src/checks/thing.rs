@@ -1,0 +1,67 @@
+use super::operation::Operation;
+use crate::history::Call;
+
+/// What was stored by a call, and is gone once it is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Thing<'h> {
+    Counter(&'h str),
+    Checkpoints(&'h str),
+    Plan(&'h str),
+    Result(&'h str),
+    Blob(&'h str),
+    Key(&'h str),
+}
+
+impl std::fmt::Display for Thing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Counter(job) => write!(f, "the counter of {job}"),
+            Self::Checkpoints(job) => write!(f, "the checkpoints of {job}"),
+            Self::Plan(job) => write!(f, "the plan of {job}"),
+            Self::Result(job) => write!(f, "the result of {job}"),
+            Self::Blob(blob) => write!(f, "the blob {blob}"),
+            Self::Key(key) => write!(f, "the key {key}"),
+        }
+    }
+}
+
+impl<'h> Thing<'h> {
+    /// What the call is about; `None` if that is no stored thing.
+    pub(super) fn of(call: &'h Call) -> Option<Self> {
+        match call {
+            Call::Campaign { .. } | Call::Resign { .. } | Call::Publish { .. } => None,
+            Call::NextId { job }
+            | Call::SetCount { job, .. }
+            | Call::ReadCounter { job }
+            | Call::RemoveCounter { job } => Some(Self::Counter(job)),
+            Call::AddCheckpoint { job, .. } | Call::Recover { job } | Call::RemoveCheckpoints { job } => {
+                Some(Self::Checkpoints(job))
+            }
+            Call::PutPlan { job, .. } | Call::RemovePlan { job } | Call::ReadPlan { job } => Some(Self::Plan(job)),
+            Call::PutResult { job, .. } | Call::CleanResult { job, .. } | Call::ReadResult { job } => {
+                Some(Self::Result(job))
+            }
+            Call::PutBlob { blob, .. } | Call::RemoveBlob { blob } | Call::ReadBlob { blob } => Some(Self::Blob(blob)),
+            Call::WriteKey { key, .. } | Call::ReadKey { key } => Some(Self::Key(key)),
+        }
+    }
+}
+
+/// Whether the call removes all of what it is about.
+pub(super) fn removes(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::RemoveCounter { .. }
+            | Call::RemoveCheckpoints { .. }
+            | Call::RemovePlan { .. }
+            | Call::RemoveBlob { .. }
+            | Call::CleanResult { keeps: false, .. }
+            | Call::WriteKey { value: None, .. }
+    )
+}
+
+/// Whether what was stored at `from` may have been removed by `until`, by one of these calls on the same thing.
+pub(super) fn may_be_removed(calls: &[Operation<'_>], from: usize, until: usize) -> bool {
+    let mut removals = calls.iter().filter(|call| removes(call.call) && call.can_apply());
+    removals.any(|removal| removal.last_effect() > from && removal.invoked.position < until)
+}

@@ -1,0 +1,32 @@
+//! Worlds in which nothing is broken but what the seed breaks.
+
+use ha_testkit::history::What;
+use ha_testkit::sim::{REGRESSIONS, Ran, Scenario, Storage, simulate};
+
+/// From so far on, so that these are not the first seeds that `cargo xtask sim` runs.
+const FROM: u64 = 1_000_000;
+const SEEDS: u64 = 12;
+
+#[track_caller]
+fn assert_sound(ran: &Ran) {
+    let findings: Vec<String> = ran.findings.iter().map(|of| format!("{}: {}", of.check, of.text)).collect();
+    assert!(findings.is_empty(), "{}\nagain: {}", findings.join("\n"), ran.scenario.replay());
+    let led = ran.history.iter().filter(|event| matches!(event.what, What::Granted { .. })).count();
+    let returned = ran.history.iter().filter(|event| matches!(event.what, What::Returned { .. })).count();
+    assert!(led > 0 && returned > 20, "something must have happened: {led} grants, {returned} answers");
+}
+
+#[test]
+fn every_promise_holds_on_the_model_whatever_the_seed_brings() {
+    (FROM..FROM + SEEDS).for_each(|seed| assert_sound(&simulate(Scenario::of(seed).on(Storage::Model))));
+}
+
+#[test]
+fn every_promise_holds_on_a_journal_whatever_the_seed_brings() {
+    (FROM..FROM + SEEDS).for_each(|seed| assert_sound(&simulate(Scenario::of(seed).on(Storage::Journal))));
+}
+
+#[test]
+fn seeds_that_once_found_something_find_nothing() {
+    REGRESSIONS.iter().for_each(|regression| assert_sound(&simulate(regression.scenario())));
+}

@@ -1,0 +1,196 @@
+//! Everything in the library that reads bytes from outside, in one list: what `main.rs` tries within bounds, and what
+//! the targets in `fuzz/` try for as long as one likes.
+
+use bytes::Bytes;
+use ha::Configuration;
+use ha_core::backend::{Entry, Key, Revision, WriteId};
+use ha_core::record::{self, Body};
+use ha_core::state::StateHandle;
+use serde::{Deserialize, Serialize};
+
+/// One decoder.
+pub(crate) struct Decoder {
+    /// Also that of its target in `fuzz/`.
+    pub(crate) name: &'static str,
+    /// Reads the bytes; an error says what is wrong with them.
+    pub(crate) read: fn(&[u8]) -> Result<(), String>,
+    /// What it can read, to begin with.
+    pub(crate) corpus: fn() -> Vec<Vec<u8>>,
+}
+
+/// All of them.
+pub(crate) const ALL: [Decoder; 11] = [
+    Decoder { name: "record", read: read_record, corpus: records },
+    Decoder { name: "state_handle", read: read_handle, corpus: handles },
+    Decoder { name: "journal_entry", read: |bytes| told(ha_core::fuzzing::journal_entry(bytes)), corpus: entries },
+    Decoder {
+        name: "journal_snapshot",
+        read: |bytes| told(ha_core::fuzzing::journal_snapshot(bytes)),
+        corpus: snapshots,
+    },
+    Decoder { name: "presence", read: |bytes| told(ha_core::fuzzing::presence(bytes)), corpus: holders },
+    Decoder { name: "identity", read: read_identity, corpus: identities },
+    Decoder { name: "consul_answer", read: read_answer, corpus: answers },
+    Decoder { name: "yaml", read: read_yaml, corpus: yaml },
+    Decoder { name: "url", read: read_url, corpus: urls },
+    Decoder { name: "duration", read: read_duration, corpus: durations },
+    Decoder { name: "memory_size", read: read_size, corpus: sizes },
+];
+
+/// A body as services have them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) count: u64,
+    pub(crate) state: Option<StateHandle>,
+}
+
+impl Body for Sample {
+    const KIND: &'static str = "sample";
+}
+
+fn told<T>(read: Result<T, ha_core::Error>) -> Result<(), String> {
+    read.map(drop).map_err(|error| error.to_string())
+}
+
+/// As it would stand in a store.
+pub(crate) fn stored(value: &[u8]) -> Entry {
+    let key = Key::new("jobs/1/record").expect("a key");
+    Entry { key, value: Bytes::copy_from_slice(value), revision: Revision::from_native(1), held: None }
+}
+
+fn read_record(bytes: &[u8]) -> Result<(), String> {
+    let entry = stored(bytes);
+    // What finds out about unknown outcomes reads records of every kind.
+    let id = record::write_id_of(&entry);
+    let read = record::decode::<Sample>(&entry).map_err(|error| error.to_string())?;
+    assert_eq!(id, Some(read.write_id));
+    let again = record::encode(&read.body, read.write_id, read.epoch).expect("what was read was written once");
+    let second = record::decode::<Sample>(&stored(&again)).expect("what was just written");
+    assert_eq!((second.body, second.write_id, second.epoch), (read.body, read.write_id, read.epoch));
+    Ok(())
+}
+
+fn read_handle(bytes: &[u8]) -> Result<(), String> {
+    let handle: StateHandle = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    // The state that it leads to is not this one.
+    told(handle.verify(b"another state"))
+}
+
+fn read_identity(bytes: &[u8]) -> Result<(), String> {
+    ha_core::fuzzing::identity(bytes).then_some(()).ok_or_else(|| "no identity".to_owned())
+}
+
+fn read_answer(bytes: &[u8]) -> Result<(), String> {
+    let read = ha_consul::fuzzing::answer(bytes)?;
+    assert!(read <= 2 * bytes.len(), "{read} bytes came of {}", bytes.len());
+    Ok(())
+}
+
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+fn read_yaml(bytes: &[u8]) -> Result<(), String> {
+    let read = Configuration::from_yaml(text(bytes)?, "hostile.yaml").map_err(|error| error.to_string())?;
+    told(read.settings())
+}
+
+fn read_url(bytes: &[u8]) -> Result<(), String> {
+    let read = Configuration::from_url(text(bytes)?).map_err(|error| error.to_string())?;
+    told(read.settings())
+}
+
+fn read_duration(bytes: &[u8]) -> Result<(), String> {
+    told(ha::config::parse_duration(text(bytes)?))
+}
+
+fn read_size(bytes: &[u8]) -> Result<(), String> {
+    told(ha::config::parse_memory_size(text(bytes)?))
+}
+
+fn of(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+pub(crate) fn handle() -> StateHandle {
+    serde_json::from_slice(&handles()[0]).expect("a handle")
+}
+
+fn records() -> Vec<Vec<u8>> {
+    let samples = [
+        Sample { name: String::new(), count: 0, state: None },
+        Sample { name: "\"\\\u{0}\u{1F600}".into(), count: u64::MAX, state: Some(handle()) },
+    ];
+    let encode =
+        |sample: &Sample| record::encode(sample, WriteId::from_bits(1, u64::MAX), 7).expect("a record").to_vec();
+    samples.iter().map(encode).collect()
+}
+
+fn handles() -> Vec<Vec<u8>> {
+    of(&[
+        concat!(
+            r#"{"uri":"file:///state/a/b","length":13,"#,
+            r#""sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#
+        ),
+        r#"{"uri":"","length":18446744073709551615,"sha256":"","unknown":[]}"#,
+    ])
+}
+
+fn entries() -> Vec<Vec<u8>> {
+    ha_core::fuzzing::journal_entries().expect("entries").iter().map(|entry| entry.to_vec()).collect()
+}
+
+fn snapshots() -> Vec<Vec<u8>> {
+    ha_core::fuzzing::journal_snapshots().expect("snapshots").iter().map(|snapshot| snapshot.to_vec()).collect()
+}
+
+fn holders() -> Vec<Vec<u8>> {
+    ha_core::fuzzing::holders().expect("records").iter().map(|record| record.to_vec()).collect()
+}
+
+fn identities() -> Vec<Vec<u8>> {
+    of(&[
+        "000000000000000700000000000000ff",
+        r#"{"address":"127.0.0.1:80","identity":"000000000000000700000000000000ff"}"#,
+        r#"{"address":"[::1]:65535","identity":"000000000000000700000000000000ff"}"#,
+    ])
+}
+
+fn answers() -> Vec<Vec<u8>> {
+    of(&[
+        r#"{"Results":[{"KV":{"LockIndex":1,"Key":"a/latch","Flags":5,"Value":"eA==","CreateIndex":1,"ModifyIndex":9,"Session":"6f-1"}}],"Errors":null}"#,
+        r#"{"Results":null,"Errors":[{"OpIndex":0,"What":"failed index check for key \"a\", current modify index 9 != 8"}]}"#,
+        r#"[{"LockIndex":0,"Key":"a/b","Flags":1,"Value":null,"CreateIndex":1,"ModifyIndex":18446744073709551615}]"#,
+        r#"{"ID":"adf4238a-882b-9ddc-4a9d-5b6758e4159e"}"#,
+        "[]",
+    ])
+}
+
+fn yaml() -> Vec<Vec<u8>> {
+    of(&[
+        "high-availability.type: embedded\nhigh-availability.cluster-id: prod\n",
+        "high-availability:\n  type: embedded\n  storageDir: \"memory:///\"\n",
+        "a: &x {b: 1}\nc: *x\n",
+        "# only a remark\n",
+        "high-availability: {type: 'NONE'}\n",
+    ])
+}
+
+fn urls() -> Vec<Vec<u8>> {
+    of(&[
+        "embedded:///?cluster-id=prod",
+        "consul://127.0.0.1:8500/root?cluster-id=prod&storageDir=memory:///",
+        "consul://[::1]:8500/a%2Fb?cluster-id=%F0%9F%98%80",
+        "file:///var/ha?cluster-id=prod",
+        "none:",
+    ])
+}
+
+fn durations() -> Vec<Vec<u8>> {
+    of(&["30s", "1 min", "500 ms", "10000", "2 d", "7 h", "9 us", "1 ns", "18446744073709551615 d", "", " 1  s "])
+}
+
+fn sizes() -> Vec<Vec<u8>> {
+    of(&["1 mb", "64 kb", "1024", "2 g", "1 tb", "9 bytes", "18446744073709551615 tb", "", "0"])
+}

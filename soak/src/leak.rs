@@ -9,6 +9,9 @@ use ha_core::seam::Seam;
 
 use crate::Gauge;
 
+/// So much that it shows in resident memory after a few cycles, when what is allocated still grows by itself.
+const MEMORY_BYTES: usize = 256 * 1024;
+
 /// What is leaked, once in each cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leak {
@@ -20,7 +23,7 @@ pub enum Leak {
     Descriptor,
     /// A key that nobody removes.
     Key,
-    /// A kilobyte.
+    /// A quarter of a megabyte.
     Memory,
 }
 
@@ -48,7 +51,7 @@ impl Leak {
             Self::Session => Gauge::Sessions,
             Self::Descriptor => Gauge::Descriptors,
             Self::Key => Gauge::Keys,
-            Self::Memory => Gauge::Allocated,
+            Self::Memory => Gauge::Resident,
         }
     }
 }
@@ -80,7 +83,7 @@ impl Leaked {
                 let commit = Commit::new(seam.write_id()).put(key, Expect::Absent, Bytes::from_static(b"leak"));
                 backend.commit(&commit).await?;
             }
-            Leak::Memory => self.bytes.push(vec![1; 1024]),
+            Leak::Memory => self.bytes.push(vec![1; MEMORY_BYTES]),
         }
         Ok(())
     }

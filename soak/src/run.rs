@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
-use ha_testkit::ledger::{Counts, counted};
+use ha_testkit::ledger::{Counts, Trend, counted};
 use ha_testkit::sim;
 
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 const REST: Duration = Duration::from_secs(600);
 /// How many samples are aimed at.
 const SAMPLES: u32 = 60;
+/// So many are taken, however long it takes: fewer say nothing.
+const SAMPLES_MIN: usize = 2 * Trend::SAMPLES_MIN + 2;
 /// The cycles that come before the first sample: connections are made, threads started.
 const WARM_UP: u32 = 5;
 
@@ -38,7 +40,7 @@ pub async fn soak(
     }
     let began = seam.now();
     let mut samples = Vec::new();
-    while seam.now().since(began) < length {
+    while seam.now().since(began) < length || samples.len() < SAMPLES_MIN {
         let next = began + length.mul_f64(f64::from(samples.len() as u32) / f64::from(SAMPLES));
         loop {
             soak.cycle(leak).await?;

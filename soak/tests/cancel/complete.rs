@@ -6,7 +6,7 @@ use std::path::Path;
 use super::cases;
 
 /// What is cancelled elsewhere, or is no operation of a service, with the reason.
-const ELSEWHERE: [(&str, &str); 31] = [
+const ELSEWHERE: [(&str, &str); 47] = [
     ("Backend::read", CONFORMANCE),
     ("Backend::list", CONFORMANCE),
     ("Backend::changed", CONFORMANCE),
@@ -25,8 +25,23 @@ const ELSEWHERE: [(&str, &str); 31] = [
     ("Journal::sweep", DEVICE),
     ("Journal::appended", DEVICE),
     ("Journal::close", DEVICE),
-    ("Witness::keep", DEVICE),
-    ("Witness::gone", DEVICE),
+    ("Witness::testify", DEVICE),
+    ("Witness::death", DEVICE),
+    ("JournalBackend::open", OPENING),
+    ("JournalBackend::sessions", OPERATOR),
+    ("JournalBackend::expire", OPERATOR),
+    ("JournalBackend::revoke", OPERATOR),
+    ("BackendConnector::connect_backend", OPENING),
+    ("FactoryRegistry::create_ha_services", OPENING),
+    ("FactoryRegistry::create_client_ha_services", OPENING),
+    ("HighAvailabilityServicesFactory::create_ha_services", OPENING),
+    ("HighAvailabilityServicesFactory::create_client_ha_services", OPENING),
+    ("Committer::commit", BELOW),
+    ("Committer::bar_late_creations", BELOW),
+    ("Writer::commit", BELOW),
+    ("DefaultCompletedCheckpointStore::recover", BELOW),
+    ("DefaultBlobStore::discards_settled", SETTLED),
+    ("DefaultExecutionPlanStore::discards_settled", SETTLED),
     ("Clock::sleep_until", "it is what everything here waits by"),
     ("Seam::sleep_until", "it is what everything here waits by"),
     ("Seam::sleep", "it is what everything here waits by"),
@@ -38,9 +53,14 @@ const ELSEWHERE: [(&str, &str); 31] = [
     ("LeaderRetrievalListener::notify_leader", CALLBACK),
     ("LeaderRetrievalListener::handle_error", CALLBACK),
     ("CheckpointDiscarder::discard", CALLBACK),
+    ("CleanableResource::global_cleanup", CALLBACK),
 ];
-const CONFORMANCE: &str = "by the conformance case B-77, on every backend";
-const DEVICE: &str = "called by the engine of a journal alone, whose backend is cancelled by B-77";
+const CONFORMANCE: &str = "tests/backends.rs, on every backend";
+const DEVICE: &str = "called by the engine of a journal alone, whose backend is cancelled by tests/backends.rs";
+const OPENING: &str = "it waits for the backend's own connecting and nothing else";
+const OPERATOR: &str = "a commit or a read of the journal's backend, for operators";
+const BELOW: &str = "what the stores are made of: each case that writes is one of it";
+const SETTLED: &str = "it only waits, for the same as CompletedCheckpointStore::discards_settled";
 const CALLBACK: &str = "the application's own, called by a task of the library";
 
 fn sources(folder: &Path, found: &mut Vec<String>) {

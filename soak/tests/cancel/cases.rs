@@ -110,7 +110,8 @@ pub(crate) fn elections() -> Vec<Case> {
             Ok(())
         };
         "Leadership::run" leading Nothing true |w| {
-            w.opened().leadership.run(async { w.opened().counter.get().await }).await;
+            let counter = Arc::clone(&w.opened().counter);
+            w.opened().leadership.run(async move { counter.get().await }).await;
             Ok(())
         };
         "Leadership::raise_format" leading Nothing true |w| w.opened().leadership.raise_format(1).await;
@@ -250,7 +251,7 @@ pub(crate) fn endings() -> Vec<Case> {
             assert_eq!(cleaner(w)?.clean_up(&result()).await, CleanupEnd::Clean);
             Ok(())
         };
-        "ResourceCleaner::clean_up_dirty_results" ended Steps true
+        "ResourceCleaner::clean_up_dirty_results" ended Nothing true
             |w| cleaner(w)?.clean_up_dirty_results().await.map(drop);
         "DirtyCleanup::finished" ended Steps true |w| {
             let mut left = cleaner(w)?.clean_up_dirty_results().await?;

@@ -71,9 +71,8 @@ impl Leaked {
             Leak::Session => {
                 let session = backend.open_session(&SessionOptions::default()).await?;
                 // A journal knows a session only when it has taken something.
-                let latch = ha_core::backend::Latch::below(
-                    &Key::new(format!("leaked-{}/a", self.sessions.len()))?.home(),
-                );
+                let latch =
+                    ha_core::backend::Latch::below(&Key::new(format!("leaked-{}/a", self.sessions.len()))?.home());
                 session.try_acquire(&latch, Bytes::from_static(b"leak"), None).await?;
                 self.sessions.push(session);
             }

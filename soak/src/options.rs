@@ -53,13 +53,8 @@ impl Options {
     /// A text for people: which word is not understood, and which are.
     pub fn parse(words: &[String]) -> Result<Self, String> {
         let minutes = |minutes| Duration::from_secs(minutes * 60);
-        let mut options = Self {
-            place: PlaceName::Filesystem,
-            length: minutes(15),
-            simulated: false,
-            directory: None,
-            leak: None,
-        };
+        let mut options =
+            Self { place: PlaceName::Filesystem, length: minutes(15), simulated: false, directory: None, leak: None };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("`{word}` needs a value, or is not known"))?;

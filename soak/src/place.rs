@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ha_consul::{Consul, ConsulSettings};
+use ha_core::Error;
 use ha_core::backend::{Backend, Prefix};
 use ha_core::journal::{JournalBackend, JournalOptions};
 use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
 use ha_core::wrap::Chroot;
-use ha_core::Error;
 use ha_embedded::Embedded;
 use ha_filesystem::FilesystemSettings;
 use ha_testkit::Missing;
@@ -160,7 +160,10 @@ impl Place for FilesystemPlace {
         let sessions = operator.sessions().await?.len() as u64;
         operator.close().await?;
         let (files, bytes) = below(self.folder.path());
-        Ok(vec![(Gauge::Sessions, sessions), (Gauge::Files, files), (Gauge::FileBytes, bytes)])
+        let (holders, _) = below(&self.folder.path().join("journal/.ha-journal/holders"));
+        let files = files.saturating_sub(holders);
+        let holds = [(Gauge::Sessions, sessions), (Gauge::Files, files), (Gauge::Holders, holders)];
+        Ok(holds.into_iter().chain([(Gauge::FileBytes, bytes)]).collect())
     }
 }
 

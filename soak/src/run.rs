@@ -56,11 +56,8 @@ pub async fn soak(
 }
 
 fn tell(sample: &Sample) {
-    let gauges: Vec<String> = sample
-        .gauges
-        .iter()
-        .map(|(gauge, value)| format!("{gauge} {:.0}", *value as f64 / gauge.unit()))
-        .collect();
+    let gauges: Vec<String> =
+        sample.gauges.iter().map(|(gauge, value)| format!("{gauge} {:.0}", *value as f64 / gauge.unit())).collect();
     println!("cycle {}: {}", sample.cycle, gauges.join(", "));
 }
 
@@ -93,7 +90,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
 }
 
 async fn real(options: &Options, seam: &Seam) -> Result<Arc<dyn Place>, Error> {
-    let missing = |missing: ha_testkit::Missing| Error::new(ErrorKind::Unavailable, "soak").because(missing.to_string());
+    let missing =
+        |missing: ha_testkit::Missing| Error::new(ErrorKind::Unavailable, "soak").because(missing.to_string());
     Ok(match options.place {
         PlaceName::Embedded => Arc::new(EmbeddedPlace::new(seam)),
         PlaceName::Journal => Arc::new(JournalPlace::new(seam, 256)),

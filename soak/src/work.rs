@@ -68,7 +68,19 @@ impl Soak {
         let options = options("resident", silence);
         let resident = HaServices::new(Arc::clone(&backend), place.storage(), &options, seam.clone())?;
         let leaked = Leaked::default();
-        Ok(Self { place, seam, counts, silence, backend, resident, rest, leaked, cycle: 0, step: Mutex::default(), at_rest: None })
+        Ok(Self {
+            place,
+            seam,
+            counts,
+            silence,
+            backend,
+            resident,
+            rest,
+            leaked,
+            cycle: 0,
+            step: Mutex::default(),
+            at_rest: None,
+        })
     }
 
     /// Does everything once.
@@ -194,7 +206,8 @@ impl Soak {
         let store = factory.create_recovered_completed_checkpoint_store(&job, RETAINED, mode, discarder).await?;
         for _ in 0..CHECKPOINTS {
             let id = counter.get_and_increment().await?;
-            let checkpoint = CompletedCheckpoint::new(id, CheckpointKind::Checkpoint, id, format!("{name} {id}").into());
+            let checkpoint =
+                CompletedCheckpoint::new(id, CheckpointKind::Checkpoint, id, format!("{name} {id}").into());
             store.add_checkpoint_and_subsume_oldest_one(checkpoint).await?;
         }
         store.discards_settled().await;

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ha_core::backend::{
-    Acquire, Backend, Commit, Expect, Key, Latch, Mark, Outcome, Scope, Session, SessionOptions,
-};
+use ha_core::backend::{Acquire, Backend, Commit, Expect, Key, Latch, Mark, Outcome, Scope, Session, SessionOptions};
 use ha_core::seam::Seam;
 use ha_testkit::cancel::{Cut, at_every_await_point, cut_at};
 use ha_testkit::ledger::{Counts, Holdings, counted};
@@ -68,8 +66,7 @@ impl World {
         let latch = Latch::below(&key("a").home());
         let value = Bytes::from_static(b"value");
         let commit = Commit::new(seam.write_id());
-        let commit =
-            commit.put(key("a"), Expect::Absent, value.clone()).put(key("b"), Expect::Absent, value);
+        let commit = commit.put(key("a"), Expect::Absent, value.clone()).put(key("b"), Expect::Absent, value);
         let session = backend.open_session(&options()).await.unwrap();
         if matches!(call, Call::Release | Call::CloseSession | Call::Close) {
             let won = session.try_acquire(&latch, Bytes::from_static(b"one"), None).await.unwrap();
@@ -123,10 +120,8 @@ impl World {
         self.backend.close().await.unwrap();
         let next = other.open_session(&options()).await.unwrap();
         let deadline = self.seam.now() + PATIENCE;
-        while !matches!(
-            next.try_acquire(&self.latch, Bytes::from_static(b"two"), None).await.unwrap(),
-            Acquire::Won(_)
-        ) {
+        while !matches!(next.try_acquire(&self.latch, Bytes::from_static(b"two"), None).await.unwrap(), Acquire::Won(_))
+        {
             assert!(self.seam.now() < deadline, "{call:?}: nobody can lead any more");
             self.seam.sleep(Duration::from_millis(5)).await;
         }
@@ -139,7 +134,7 @@ impl World {
 async fn held(place: &dyn Place) -> Vec<(Gauge, u64)> {
     let mut held = place.holds().await.unwrap();
     // Files follow what is written; the soak judges them.
-    held.retain(|(gauge, _)| !matches!(gauge, Gauge::Files | Gauge::FileBytes));
+    held.retain(|(gauge, _)| !matches!(gauge, Gauge::Files | Gauge::Holders | Gauge::FileBytes));
     held
 }
 

@@ -29,7 +29,8 @@ fn nothing_grows_in_simulated_hours_nor_in_a_directory() {
     assert_steady("embedded", &simulated(|seam| Arc::new(EmbeddedPlace::new(seam))));
     assert_steady("journal", &simulated(|seam| Arc::new(JournalPlace::new(seam, 64))));
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let report = runtime.block_on(async {
         let (seam, counts) = counted(Seam::system());
         let place = Arc::new(FilesystemPlace::new(&seam, None, 64).expect("a folder"));

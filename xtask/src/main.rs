@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Test(selection) => return report::test(&selection),
         Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
         Command::Sim(words) => simulate(&words),
+        Command::Soak(words) => soak(&words),
         Command::Servers => tree::find_root().and_then(|root| servers::install(&root)),
         Command::Fix => fix(),
     };
@@ -58,6 +59,14 @@ fn main() -> ExitCode {
 fn simulate(words: &[String]) -> Result<(), String> {
     let root = tree::find_root()?;
     let mut command = process::cargo(&root, "run --release --quiet --package ha-testkit --bin simulate --");
+    command.args(words);
+    process::run(command)
+}
+
+/// Lets the library run for long, and judges whether anything grows.
+fn soak(words: &[String]) -> Result<(), String> {
+    let root = tree::find_root()?;
+    let mut command = process::cargo(&root, "run --release --quiet --package soak --");
     command.args(words);
     process::run(command)
 }

@@ -16,8 +16,9 @@ use super::rig::{Ignore, job};
 fn folders(below: &Path) -> Vec<String> {
     let inside = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let kinds = inside(&below.join("default"));
-    let mut folders: Vec<String> =
-        kinds.flat_map(|kind| inside(&kind).map(|path| path.file_name().unwrap().display().to_string()).collect::<Vec<_>>()).collect();
+    let mut folders: Vec<String> = kinds
+        .flat_map(|kind| inside(&kind).map(|path| path.file_name().unwrap().display().to_string()).collect::<Vec<_>>())
+        .collect();
     folders.sort();
     folders.dedup();
     folders

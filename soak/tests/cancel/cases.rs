@@ -297,4 +297,3 @@ pub(crate) fn endings() -> Vec<Case> {
 fn sweep(w: &World) -> Result<OrphanSweep, Error> {
     OrphanSweep::new(w.operator(), &w.storage, &options(), OrphanOptions::default(), w.seam.clone())
 }
-

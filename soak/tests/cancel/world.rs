@@ -21,9 +21,7 @@ use ha_core::plan::{ExecutionPlan, ExecutionPlanListener, ExecutionPlanStore};
 use ha_core::retrieval::{Leader, LeaderRetrievalListener};
 use ha_core::seam::Seam;
 use ha_core::state::{StateHandle, StateStorage, chunks_of};
-use ha_core::{
-    Error, HaServices, HighAvailabilityServices, JobId, JobStatus, PresenceOptions, ServicesOptions,
-};
+use ha_core::{Error, HaServices, HighAvailabilityServices, JobId, JobStatus, PresenceOptions, ServicesOptions};
 use ha_embedded::Embedded;
 use ha_testkit::cancel::{Pausing, PausingStates};
 use ha_testkit::journal::MemoryJournal;

@@ -117,7 +117,8 @@ impl Run {
 
     /// Something happens to the leader, and another one leads.
     fn trouble(&mut self) {
-        let (old, next) = (self.leader, (self.leader + 1 + self.numbers.below(PROCESSES as u64 - 1) as usize) % PROCESSES);
+        let (old, next) =
+            (self.leader, (self.leader + 1 + self.numbers.below(PROCESSES as u64 - 1) as usize) % PROCESSES);
         let names = ["kill", "pause", "cut off from the store", "server restarted", "disk is full"];
         let which = self.numbers.below(5) as usize;
         self.fault(names[which], true, 0);

@@ -27,7 +27,7 @@ struct Run {
 }
 
 /// Such a history: every ten seconds something happens to the leader; every `every_ms` each process calls.
-pub fn history(seconds: u64, every_ms: u64) -> Vec<Event> {
+pub(crate) fn history(seconds: u64, every_ms: u64) -> Vec<Event> {
     let recording = Recording::timeless();
     let lives = (0..PROCESSES).map(|process| (1, recording.scribe(&format!("jm-{}", process + 1), 1))).collect();
     let mut run = Run { recording, numbers: Numbers(7), lives, calls: Vec::new(), now: 0, epoch: 0, leader: 0 };

@@ -79,6 +79,7 @@
 //!   their answers ([`checks::linearizability`]). A simulation and real processes are judged by the same ones.
 //! * [`cancel`]: a future is dropped at each of its await points in turn, in a fresh world each time.
 //! * [`ledger`]: what is alive (tasks, timers, descriptors, memory), and whether it grows.
+//! * [`page`]: a history as one HTML page with its timeline, to look at.
 //! * [`journal`]: a device in memory that a journal can be kept on, with everything that can go wrong with one.
 //! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
 //!   so that a green suite means something.
@@ -116,6 +117,7 @@ pub mod hosted;
 pub mod journal;
 pub mod ledger;
 pub mod mutants;
+pub mod page;
 #[cfg(unix)]
 pub mod process;
 pub mod proxy;

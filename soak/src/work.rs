@@ -15,7 +15,7 @@ use ha_core::seam::Seam;
 use ha_core::state::chunks_of;
 use ha_core::{
     ClientHaServices, ClientHighAvailabilityServices, Error, ErrorKind, HaServices, HighAvailabilityServices, JobId,
-    JobStatus, ServicesOptions,
+    JobStatus, PresenceOptions, ServicesOptions,
 };
 use ha_testkit::cancel::cut_at;
 use ha_testkit::ledger::{Counts, Holdings};
@@ -65,7 +65,7 @@ impl Soak {
         rest: Duration,
     ) -> Result<Self, Error> {
         let backend = place.connect().await?;
-        let options = options("resident", silence);
+        let options = options("resident", silence, rest);
         let resident = HaServices::new(Arc::clone(&backend), place.storage(), &options, seam.clone())?;
         let leaked = Leaked::default();
         Ok(Self {
@@ -112,7 +112,7 @@ impl Soak {
 
     async fn guest(&self, name: &str) -> Result<(Arc<dyn Backend>, HaServices), Error> {
         let backend = self.place.connect().await?;
-        let options = options(name, self.silence);
+        let options = options(name, self.silence, self.rest);
         let services = HaServices::new(Arc::clone(&backend), self.place.storage(), &options, self.seam.clone())?;
         Ok((backend, services))
     }
@@ -128,7 +128,11 @@ impl Soak {
         let given_up = cut_at((cycle % 8) as usize, election.campaign());
         let _ = self.seam.timeout(Duration::from_millis(20), given_up).await;
         self.step("a client looks");
-        let client = ClientHaServices::new(self.place.connect().await?, &options("", self.silence), self.seam.clone())?;
+        let client = ClientHaServices::new(
+            self.place.connect().await?,
+            &options("", self.silence, self.rest),
+            self.seam.clone(),
+        )?;
         self.step("the resident leads as another component");
         let election_of_rest = self.resident.cluster_rest_endpoint_leader_election()?;
         let rest = election_of_rest.campaign().await?;
@@ -272,9 +276,11 @@ impl Soak {
     }
 }
 
-fn options(label: &str, silence: Duration) -> ServicesOptions {
+/// Where a leader rests, time is simulated; a socket knows none of that.
+fn options(label: &str, silence: Duration, rest: Duration) -> ServicesOptions {
     let session = SessionOptions { silence, label: label.into() };
-    ServicesOptions { session, ..ServicesOptions::default() }
+    let presence = if rest.is_zero() { PresenceOptions::Automatic } else { PresenceOptions::Off };
+    ServicesOptions { session, presence, ..ServicesOptions::default() }
 }
 
 fn cleaner(leadership: &Leadership) -> Result<ResourceCleaner, Error> {

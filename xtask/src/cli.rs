@@ -14,7 +14,7 @@ const COMMANDS: [(&str, &str); 7] = [
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 8] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
     ("--seeds N", "sim: so many seeds, from 0 on or from `--from S`; `--regressions`: those that once failed"),
@@ -22,6 +22,7 @@ const FLAGS: [(&str, &str); 7] = [
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
     ("--minutes N, --hours N", "soak: so long, of real or of simulated time; `--leak task` and others must be found"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
+    ("--page FILE", "sim: with one seed: its timeline, as one HTML page to look at"),
 ];
 
 /// What one invocation asks for.

@@ -23,7 +23,7 @@ pub struct Options {
     /// Only these faults; empty means all that the backend has.
     pub only: Vec<Trouble>,
     /// How the workers' backends are broken on purpose: then the checks must find something.
-    pub sabotage: Sabotage,
+    pub sabotage: Vec<Sabotage>,
     /// Where the page with the timeline goes.
     pub page: Option<PathBuf>,
     /// Where the whole history goes, as lines of JSON.
@@ -64,7 +64,7 @@ impl Options {
             servers: 3,
             silence: Duration::from_secs(3),
             only: Vec::new(),
-            sabotage: Sabotage::None,
+            sabotage: Vec::new(),
             page: None,
             history: None,
             keep: None,
@@ -91,8 +91,8 @@ impl Options {
         if !self.only.is_empty() {
             add(format!(" --only {}", self.only.iter().map(|one| one.name()).collect::<Vec<_>>().join(",")));
         }
-        if self.sabotage != Sabotage::None {
-            add(format!(" --sabotage {}", sabotage_name(self.sabotage)));
+        if !self.sabotage.is_empty() {
+            add(format!(" --sabotage {}", sabotage_names(&self.sabotage)));
         }
         text
     }
@@ -128,7 +128,7 @@ impl Options {
                 "--history" => options.history = Some(value.into()),
                 "--keep" => options.keep = Some(value.into()),
                 "--only" => options.only = value.split(',').map(trouble).collect::<Result<_, _>>()?,
-                "--sabotage" => options.sabotage = sabotage(value)?,
+                "--sabotage" => options.sabotage = sabotages(value)?,
                 _ => return Err(format!("unknown argument `{word}`; there are {KNOWN}")),
             }
         }
@@ -137,7 +137,7 @@ impl Options {
 }
 
 const KNOWN: &str = "--backend consul|filesystem, --seconds N, --seed S, --workers K, --servers 1|3, --silence-ms N, \
-                     --page FILE, --history FILE, --keep DIR, --only FAULT[,FAULT], --sabotage NAME";
+                     --page FILE, --history FILE, --keep DIR, --only FAULT[,FAULT], --sabotage NAME[,NAME]";
 
 fn trouble(name: &str) -> Result<Trouble, String> {
     let found = Trouble::ALL.into_iter().find(|trouble| trouble.name() == name);
@@ -145,8 +145,7 @@ fn trouble(name: &str) -> Result<Trouble, String> {
     found.ok_or_else(|| format!("there is no fault `{name}`; there are {}", names()))
 }
 
-/// What a way of breaking the backend is called in command lines.
-pub(crate) fn sabotage_name(sabotage: Sabotage) -> String {
+fn sabotage_name(sabotage: Sabotage) -> String {
     let mut name = String::new();
     for letter in format!("{sabotage:?}").chars() {
         if letter.is_uppercase() && !name.is_empty() {
@@ -157,11 +156,17 @@ pub(crate) fn sabotage_name(sabotage: Sabotage) -> String {
     name
 }
 
-/// The way of breaking the backend that is called so.
-pub(crate) fn sabotage(name: &str) -> Result<Sabotage, String> {
-    let mut all = Sabotage::ALL.into_iter().chain([Sabotage::None]);
-    let names = || Sabotage::ALL.map(sabotage_name).join(", ");
-    all.find(|one| sabotage_name(*one) == name).ok_or_else(|| format!("there is no `{name}`; there are {}", names()))
+/// What ways of breaking the backend are called in command lines.
+pub(crate) fn sabotage_names(all: &[Sabotage]) -> String {
+    all.iter().map(|one| sabotage_name(*one)).collect::<Vec<_>>().join(",")
+}
+
+/// The ways of breaking the backend that are called so.
+pub(crate) fn sabotages(names: &str) -> Result<Vec<Sabotage>, String> {
+    let one = |name: &str| Sabotage::ALL.into_iter().find(|one| sabotage_name(*one) == name);
+    let there_are = sabotage_names(&Sabotage::ALL);
+    let all = names.split(',').filter(|name| !name.is_empty());
+    all.map(|name| one(name).ok_or_else(|| format!("there is no `{name}`; there are {there_are}"))).collect()
 }
 
 #[cfg(test)]
@@ -178,8 +183,8 @@ mod tests {
         let options = parsed(line).unwrap();
         assert_eq!((options.trouble.as_secs(), options.seed, options.workers), (7, 9, 3));
         assert_eq!(
-            (options.only.as_slice(), options.sabotage),
-            ([Trouble::Kill, Trouble::Pause].as_slice(), Sabotage::EndlessDeadline)
+            (options.only.as_slice(), options.sabotage.clone()),
+            ([Trouble::Kill, Trouble::Pause].as_slice(), vec![Sabotage::EndlessDeadline])
         );
         for (line, said) in [
             ("", "--backend"),

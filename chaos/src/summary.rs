@@ -75,7 +75,7 @@ impl fmt::Display for Summary {
         writeln!(f, "lives of workers {}", self.lives)?;
         writeln!(f, "fail-overs       {}", self.fail_overs)?;
         match self.healed_after {
-            Some(after) => writeln!(f, "healed after     {:.1} s", after.as_secs_f64())?,
+            Some(after) => writeln!(f, "healed after     {:.3} s", after.as_secs_f64())?,
             None => writeln!(f, "healed after     never")?,
         }
         writeln!(f, "faults           {}", self.faults.values().sum::<u64>())?;

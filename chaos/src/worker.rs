@@ -13,7 +13,7 @@ use ha_testkit::sim::workload::{Member, Part, Surroundings, live};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::options::sabotage;
+use crate::options::sabotages;
 
 /// The role that a worker is started in. In a test binary it is a test of this name, which calls [`play_if_asked`].
 pub const ROLE: &str = "worker";
@@ -121,6 +121,7 @@ async fn open(orders: &Orders, seam: &Seam) -> Result<HaServices, Error> {
     let settings = Configuration::from_url(&orders.url)?.settings()?;
     // What `ha::open_url` does, in two steps: between them the backend may be broken on purpose.
     let opened = Opener::new(seam.clone()).connect(&settings).await?;
-    let how = sabotage(&orders.sabotage).unwrap_or_else(|message| panic!("{message}"));
-    HaServices::new(how.of(opened.backend), opened.storage, &opened.options, seam.clone())
+    let how = sabotages(&orders.sabotage).unwrap_or_else(|message| panic!("{message}"));
+    let backend = how.into_iter().fold(opened.backend, |backend, how| how.of(backend));
+    HaServices::new(backend, opened.storage, &opened.options, seam.clone())
 }

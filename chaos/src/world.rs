@@ -11,7 +11,7 @@ use crate::consul::Consul;
 use crate::directory::{Directory, MEGABYTES};
 use crate::keeper::Keeper;
 use crate::members::{Member, Remains};
-use crate::options::{Kind, Options, sabotage_name};
+use crate::options::{Kind, Options, sabotage_names};
 use crate::plan::{Step, Trouble};
 use crate::worker::Orders;
 
@@ -98,7 +98,7 @@ impl World {
                 url: url(number).await,
                 silence_ms: silence,
                 history: PathBuf::new(),
-                sabotage: sabotage_name(options.sabotage),
+                sabotage: sabotage_names(&options.sabotage),
             };
             Mutex::new(Member::new(orders, &histories))
         };

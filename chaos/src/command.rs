@@ -1,9 +1,10 @@
 //! The command line.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ha_testkit::history::write_lines;
+use ha_testkit::page::Page;
 
 use crate::options::Options;
 use crate::run::{Ran, run};
@@ -25,7 +26,7 @@ pub fn command(words: &[String]) -> Result<bool, String> {
         tokio::select! {
             biased;
             _ = interrupted => Err("interrupted; nothing is left of it".to_owned()),
-            ran = run(options.clone()) => ran,
+            ran = run(options.clone()) => ran.map_err(|failed| failed.to_string()),
         }
     })?;
     let failed = |file: &Path, error: std::io::Error| format!("{}: {error}", file.display());
@@ -41,8 +42,25 @@ pub fn command(words: &[String]) -> Result<bool, String> {
     if let Some(file) = &options.history {
         write(file, write_lines(&done.history))?;
     }
+    let file = options.page.clone().unwrap_or_else(|| default_page(&options));
+    write(&file, page(&options, &done))?;
     tell(&options, &done);
+    println!("page             {}", file.display());
     Ok(done.is_clean())
+}
+
+/// Below the target folder, which nobody keeps.
+fn default_page(options: &Options) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    PathBuf::from(target).join("chaos").join(format!("{}-{}.html", options.backend.name(), options.seed))
+}
+
+fn page(options: &Options, ran: &Ran) -> String {
+    let title = format!("Chaos on {}, seed {}", options.backend.name(), options.seed);
+    let page = Page::new(title, &ran.history).fact("the same faults again", options.replay());
+    let page = ran.skipped.iter().fold(page, |page, skipped| page.fact("not tried", skipped));
+    let page = page.violations(&ran.violations);
+    ran.findings.iter().fold(page, |page, finding| page.finding("workers", finding)).to_string()
 }
 
 fn tell(options: &Options, ran: &Ran) {

@@ -143,3 +143,95 @@ impl<'h> Seen<'h> {
             && self.written.contains(epoch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ha_testkit::history::{Answer, EarlyEnd, Leader, Pending, Recording, Scribe, Term};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn term(epoch: u64) -> Term {
+        Term::new(LATCH, epoch)
+    }
+
+    fn granted(epoch: u64) -> What {
+        What::Granted { component: COMPONENT.into(), term: term(epoch) }
+    }
+
+    fn shows(scribe: &Scribe, epoch: u64) {
+        for observer in ["watch", "listener"] {
+            let leader = Some(Leader { term: term(epoch), address: "jm-1-1:6123".into() });
+            scribe.note(What::Shown { observer: observer.into(), component: COMPONENT.into(), leader });
+        }
+    }
+
+    fn invoked(scribe: &Scribe, epoch: u64, call: Call) -> Pending {
+        scribe.invoked(Some(term(epoch)), call)
+    }
+
+    #[test]
+    fn a_cluster_is_whole_when_all_show_the_leader_and_it_has_written_in_the_calm() {
+        let recording = Recording::timeless();
+        let (one, two) = (recording.scribe("jm-1", 1), recording.scribe("jm-2", 1));
+        let nothing = || Outcome::Done(Answer::Nothing);
+        let put = || Call::PutPlan { job: "job".into(), plan: "plan".into() };
+        let is_whole = || healed(&recording.events(), 2).is_some();
+        one.note(granted(3));
+        invoked(&one, 3, Call::Publish { component: COMPONENT.into(), address: "jm-1-1:6123".into() })
+            .returned(nothing());
+        invoked(&one, 3, put()).returned(nothing());
+        recording.note("nemesis", 0, What::Calm { heals_within_ns: SECOND });
+        shows(&one, 3);
+        assert!(!is_whole(), "an observer is missing");
+        shows(&two, 2);
+        assert!(!is_whole(), "an observer shows an older leader");
+        shows(&two, 3);
+        assert!(!is_whole(), "nothing was written in the calm");
+        let pending = invoked(&one, 3, put());
+        one.note(What::Revoked { component: COMPONENT.into(), term: term(3), why: ha_testkit::history::Loss::Evicted });
+        pending.returned(nothing());
+        assert!(!is_whole(), "its leader has lost it");
+        two.note(granted(4));
+        invoked(&two, 4, Call::Publish { component: COMPONENT.into(), address: "jm-2-1:6123".into() })
+            .returned(nothing());
+        [&one, &two].into_iter().for_each(|scribe| shows(scribe, 4));
+        invoked(&two, 4, put()).returned(nothing());
+        assert_eq!(healed(&recording.events(), 2), Some(recording.events().len() - 1));
+    }
+
+    #[test]
+    fn only_terms_that_lived_in_a_window_may_end_early() {
+        let recording = Recording::timeless();
+        for (at, epoch) in [(1, 1), (10, 2), (20, 3), (40, 4)] {
+            recording.note_at(at * SECOND, "jm-1", 1, granted(epoch));
+        }
+        let allows = Allows::EarlyEnd(EarlyEnd::Store);
+        let mut history = recording.events();
+        permit(&mut history, &[Window { from_ns: 15 * SECOND, to_ns: 30 * SECOND, allows }]);
+        let permitted: Vec<(u64, u64)> = history
+            .iter()
+            .filter_map(|event| match &event.what {
+                What::EndedEarly { term, by: EarlyEnd::Store } => Some((event.at_ns / SECOND, term.epoch)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(permitted, [(15, 2), (20, 3)]);
+    }
+
+    #[test]
+    fn what_is_corrupt_is_excused_only_while_something_of_others_stands_in_the_way() {
+        let recording = Recording::timeless();
+        let scribe = recording.scribe("jm-1", 1);
+        recording.note_at(5 * SECOND, "jm-1", 1, What::Started);
+        let read = scribe.invoked(None, Call::ReadPlan { job: "job".into() });
+        read.returned(Outcome::NotApplied { kind: "Corrupt".into() });
+        let window = |from_ns, to_ns| Window { from_ns, to_ns, allows: Allows::Corrupt };
+        assert_eq!(judge(&recording.events(), &[window(4 * SECOND, 6 * SECOND)]), []);
+        for windows in [vec![], vec![window(0, 4 * SECOND)]] {
+            let found = judge(&recording.events(), &windows);
+            assert_eq!(found.iter().map(|found| found.check).collect::<Vec<_>>(), [PointersResolve.name()]);
+        }
+    }
+}

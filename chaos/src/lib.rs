@@ -16,5 +16,5 @@ mod world;
 pub use command::command;
 pub use options::{Kind, Options};
 pub use plan::{Step, Trouble, plan};
-pub use run::{Ran, run};
+pub use run::{Failed, Ran, run};
 pub use summary::Summary;

@@ -1,6 +1,8 @@
+use std::fmt;
 use std::time::Duration;
 
 use ha::seam::Seam;
+use ha_testkit::Missing;
 use ha_testkit::checks::Violation;
 use ha_testkit::history::{Event, What};
 
@@ -39,20 +41,46 @@ impl Ran {
     }
 }
 
+/// Why a run gives no result.
+#[derive(Debug)]
+pub enum Failed {
+    /// What it needs is not here. Tests are skipped for it, where they may be.
+    Missing(Missing),
+    /// Something else is wrong.
+    Other(String),
+}
+
+impl From<String> for Failed {
+    fn from(text: String) -> Self {
+        Self::Other(text)
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(Missing(text)) | Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
 /// Makes trouble for as long as the options say, lets the cluster heal, reads everything, and judges what happened.
 ///
 /// The workers are this very program, started once more: its `main` (or a test that is called `worker`) must call
 /// [`play_if_asked`](crate::worker::play_if_asked) first.
 ///
 /// # Errors
-/// Something is missing on this machine, or a history cannot be read.
+/// [`Failed::Missing`]: there is no program of a server. [`Failed::Other`]: this machine does not take part, or a history
+/// cannot be read; the text says what is wrong.
 ///
 /// # Panics
 /// A server does not come back.
 ///
 /// # Cancel safety
 /// After a drop all processes, mounts and folders that it made are gone.
-pub async fn run(options: Options) -> Result<Ran, String> {
+pub async fn run(options: Options) -> Result<Ran, Failed> {
     let seam = Seam::system();
     let steps = plan(&options);
     let world = World::start(options, seam.clone()).await?;

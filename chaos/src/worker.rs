@@ -19,7 +19,7 @@ use crate::options::sabotages;
 pub const ROLE: &str = "worker";
 
 /// How long a worker rests now and then between two calls.
-const LEISURE: Duration = Duration::from_millis(100);
+const LEISURE: Duration = Duration::from_millis(30);
 /// The pause before a backend that could not be reached is tried again.
 const CONNECT_PAUSE: Duration = Duration::from_millis(200);
 

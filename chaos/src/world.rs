@@ -13,6 +13,7 @@ use crate::keeper::Keeper;
 use crate::members::{Member, Remains};
 use crate::options::{Kind, Options, sabotage_names};
 use crate::plan::{Step, Trouble};
+use crate::run::Failed;
 use crate::worker::Orders;
 
 /// What begun terms may be noted later than they begin.
@@ -67,7 +68,7 @@ impl World {
     ///
     /// # Errors
     /// Something is missing on this machine; the text says what.
-    pub(crate) async fn start(options: Options, seam: Seam) -> Result<Self, String> {
+    pub(crate) async fn start(options: Options, seam: Seam) -> Result<Self, Failed> {
         let keeper = Keeper::new()?;
         let histories = options.keep.clone().unwrap_or_else(|| keeper.folder().join("histories"));
         std::fs::create_dir_all(&histories).map_err(|error| format!("{}: {error}", histories.display()))?;
@@ -77,7 +78,7 @@ impl World {
             Kind::Consul => {
                 // One more than there are workers: for the one that reads everything at the end.
                 let consul = Consul::start(&seam, options.servers, options.workers + 1).await;
-                (keeper, Place::Consul(consul.map_err(|missing| missing.to_string())?))
+                (keeper, Place::Consul(consul.map_err(Failed::Missing)?))
             }
             Kind::Filesystem => {
                 let keeper = keeper.with_file_system(MEGABYTES);

@@ -1,25 +1,29 @@
-//! The command line: six commands, and their flags.
+//! The command line: seven commands, and their flags.
 
 use crate::nearest::nearest;
 use crate::steps::STEPS;
 
 /// Every command with its line of help.
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("test", "run every step below, stopping at the first that fails"),
     ("docs", "rewrite the documents that are generated from the code"),
     ("sim", "simulate whole clusters, one for each seed, and judge them"),
+    ("chaos", "hinder real processes on a real backend, and judge what they did"),
     ("servers", "find the real servers that tests start, or unpack them below the target folder"),
     ("fix", "apply clippy's own repairs, then format"),
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 6] = [
+const FLAGS: [(&str, &str); 9] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
     ("--seeds N", "sim: so many seeds, from 0 on or from `--from S`; `--regressions`: those that once failed"),
     ("--seed S", "sim: this seed alone, as a failure says it"),
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
+    ("--backend NAME", "chaos: `consul` or `filesystem`"),
+    ("--seconds N", "chaos: for how long; `--seed S` chooses the faults, `--workers K` says how many processes"),
+    ("--page FILE", "chaos: the timeline as a page; `--history FILE`, `--keep DIR`: what it was made of"),
 ];
 
 /// What one invocation asks for.
@@ -29,6 +33,8 @@ pub(crate) enum Command {
     Docs,
     /// The words for the simulation, which knows them itself.
     Sim(Vec<String>),
+    /// The words for the chaos, which knows them itself.
+    Chaos(Vec<String>),
     Servers,
     Fix,
     Help,
@@ -62,6 +68,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
     match command.as_str() {
         "test" => selection(rest).map(Command::Test),
         "sim" => Ok(Command::Sim(rest.to_vec())),
+        "chaos" => Ok(Command::Chaos(rest.to_vec())),
         "docs" => plain(Command::Docs),
         "servers" => plain(Command::Servers),
         "fix" => plain(Command::Fix),
@@ -158,9 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn the_simulation_gets_its_words_as_they_are() {
-        let words = vec!["--seed".to_owned(), "7".to_owned()];
-        assert_eq!(parsed("sim --seed 7"), Ok(Command::Sim(words)));
+    fn the_simulation_and_the_chaos_get_their_words_as_they_are() {
+        let words = || vec!["--seed".to_owned(), "7".to_owned()];
+        assert_eq!(parsed("sim --seed 7"), Ok(Command::Sim(words())));
+        assert_eq!(parsed("chaos --seed 7"), Ok(Command::Chaos(words())));
     }
 
     #[test]

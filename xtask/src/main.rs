@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Test(selection) => return report::test(&selection),
         Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
         Command::Sim(words) => simulate(&words),
+        Command::Chaos(words) => chaos(&words),
         Command::Servers => tree::find_root().and_then(|root| servers::install(&root)),
         Command::Fix => fix(),
     };
@@ -58,6 +59,14 @@ fn main() -> ExitCode {
 fn simulate(words: &[String]) -> Result<(), String> {
     let root = tree::find_root()?;
     let mut command = process::cargo(&root, "run --release --quiet --package ha-testkit --bin simulate --");
+    command.args(words);
+    process::run(command)
+}
+
+/// Servers and disks are what takes the time here, so the tests' own build will do.
+fn chaos(words: &[String]) -> Result<(), String> {
+    let root = tree::find_root()?;
+    let mut command = process::cargo(&root, "run --quiet --package chaos --bin chaos --");
     command.args(words);
     process::run(command)
 }

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Found, fail_over};
 use super::story::{Fate, Story};
 use super::text::plain;
+use super::{Found, fail_over};
 
 /// So many bytes of arguments and answers are embedded. Calls that were not done come first.
 const DETAILS_BYTES_MAX: usize = 4 << 20;

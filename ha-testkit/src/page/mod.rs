@@ -135,7 +135,9 @@ impl fmt::Display for Page<'_> {
 /// What colours and patterns stand for; each is told by a word or a sign as well.
 fn legend(story: &Story<'_>) -> String {
     let swatch = |class: &str, name: &str| {
-        let drawn = format!("<svg width=\"18\" height=\"12\" aria-hidden=\"true\"><rect class=\"{class}\" width=\"18\" height=\"12\"/></svg>");
+        let drawn = format!(
+            "<svg width=\"18\" height=\"12\" aria-hidden=\"true\"><rect class=\"{class}\" width=\"18\" height=\"12\"/></svg>"
+        );
         format!("<li>{drawn} {}</li>", Escaped(name))
     };
     let mut items: Vec<String> = Vec::new();

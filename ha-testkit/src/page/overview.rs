@@ -1,8 +1,8 @@
 use std::fmt::{self, Write};
 
-use super::{Found, fail_over};
 use super::story::{End, Fate, Fault, Reign, Story};
 use super::text::{Escaped, clipped, duration, moment};
+use super::{Found, fail_over};
 
 /// Calls are counted in so many parts of the time.
 const PARTS: usize = 200;

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn lengths_of_time_have_three_digits() {
-        let shown = [0, 1, 1_500, 12_345_678, 999_000_000, 4_210_000_000, 75_000_000_000, 5_400_000_000_000].map(duration);
+        let shown =
+            [0, 1, 1_500, 12_345_678, 999_000_000, 4_210_000_000, 75_000_000_000, 5_400_000_000_000].map(duration);
         assert_eq!(shown, ["0 s", "< 1 µs", "1.50 µs", "12.3 ms", "999 ms", "4.21 s", "75.0 s", "90.0 min"]);
         assert_eq!(clipped("straße", 5), "straß…");
     }

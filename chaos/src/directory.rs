@@ -15,10 +15,13 @@ pub(crate) struct Directory {
     root: PathBuf,
     mounted: bool,
     skipped: Mutex<Vec<String>>,
+    /// One at a time: what was done to a full file system can be undone, and nothing to one that takes no writes.
+    turn: tokio::sync::Mutex<()>,
 }
 
-/// Something that was done to the directory, and is undone when this is dropped.
+/// Something that was done to the directory.
 #[derive(Debug)]
+#[must_use = "it is to be undone"]
 pub(crate) struct Undo(Vec<Undoing>);
 
 #[derive(Debug)]
@@ -32,7 +35,8 @@ impl Directory {
     pub(crate) fn new(keeper: &Keeper) -> Self {
         let mounted = keeper.not_mounted().is_none();
         let skipped = keeper.not_mounted().map(|why| format!("full-disk, read-only: no file system of our own: {why}"));
-        Self { root: keeper.shared().to_owned(), mounted, skipped: Mutex::new(skipped.into_iter().collect()) }
+        let (root, skipped) = (keeper.shared().to_owned(), Mutex::new(skipped.into_iter().collect()));
+        Self { root, mounted, skipped, turn: tokio::sync::Mutex::default() }
     }
 
     /// What could not be done, and why.
@@ -52,7 +56,12 @@ impl Directory {
         format!("filesystem://{root}?cluster-id=chaos&session.silence={silence_ms}ms")
     }
 
-    /// Does that, until the answer is dropped. `None`: it could not be done.
+    /// Waits until nothing else is being done to it. To be held until that is undone.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Does that. `None`: it could not be done.
     pub(crate) fn hinder(&self, trouble: Trouble) -> Option<Undo> {
         match trouble {
             Trouble::FullDisk if self.mounted => Some(self.fill()),
@@ -66,14 +75,12 @@ impl Directory {
     /// A file that takes all the room there is.
     fn fill(&self) -> Undo {
         let ballast = self.root.join("ballast");
-        let undo = Undo(vec![Undoing::File(ballast.clone())]);
-        if let Ok(mut file) = std::fs::File::create(&ballast) {
-            for size in [1 << 20, 4096] {
-                let block = vec![0; size];
-                while file.write_all(&block).is_ok() {}
-            }
+        let Ok(mut file) = std::fs::File::create(&ballast) else { return Undo(Vec::new()) };
+        for size in [1 << 20, 4096] {
+            let block = vec![0; size];
+            while file.write_all(&block).is_ok() {}
         }
-        undo
+        Undo(vec![Undoing::File(ballast)])
     }
 
     /// Remounts it, which is stronger than permissions: the superuser may not write either.
@@ -81,7 +88,7 @@ impl Directory {
         match remount(&self.root, "remount,ro") {
             Ok(()) => Some(Undo(vec![Undoing::ReadOnly(self.root.clone())])),
             Err(why) => {
-                self.skip(format!("read-only: {why}"));
+                self.skip(format!("read-only, where it is not counted above: {why}"));
                 None
             }
         }
@@ -134,15 +141,66 @@ fn remount(root: &Path, options: &str) -> Result<(), String> {
     }
 }
 
-impl Drop for Undo {
-    fn drop(&mut self) {
-        // What is not there any more needs no undoing, and the whole directory goes in the end.
+impl Undo {
+    /// Undoes it.
+    ///
+    /// # Errors
+    /// It could not be undone: the rest of the run proves nothing.
+    pub(crate) fn undo(self) -> Result<(), String> {
         for undoing in &self.0 {
-            match undoing {
-                Undoing::File(path) => drop(std::fs::remove_file(path)),
-                Undoing::Folder(path) => drop(std::fs::remove_dir(path)),
-                Undoing::ReadOnly(root) => drop(remount(root, "remount,rw")),
-            }
+            let undone = match undoing {
+                Undoing::File(path) => {
+                    std::fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))
+                }
+                Undoing::Folder(path) => {
+                    std::fs::remove_dir(path).map_err(|error| format!("{}: {error}", path.display()))
+                }
+                Undoing::ReadOnly(root) => remount(root, "remount,rw"),
+            };
+            undone.map_err(|why| format!("a fault could not be undone: {why}"))?;
         }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_to_a_directory_is_undone() {
+        let keeper = Keeper::new().unwrap();
+        let directory = Directory::new(&keeper);
+        let entries = keeper.shared().join(".ha-journal").join("entries");
+        std::fs::create_dir_all(&entries).unwrap();
+        std::fs::write(entries.join(format!("{:020}", 7)), b"an entry").unwrap();
+        let names = || {
+            let mut names: Vec<_> =
+                std::fs::read_dir(&entries).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = names();
+        for trouble in [Trouble::EntryInTheWay, Trouble::ForeignFiles] {
+            let undo = directory.hinder(trouble).unwrap();
+            assert_ne!(names(), before, "{trouble:?}");
+            assert!(trouble != Trouble::EntryInTheWay || entries.join(format!("{:020}", 8)).is_dir());
+            undo.undo().unwrap();
+            assert_eq!(names(), before, "{trouble:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_file_system_takes_nothing_until_there_is_room_again() {
+        let keeper = Keeper::new().unwrap().with_file_system(1);
+        let directory = Directory::new(&keeper);
+        let file = keeper.shared().join("a file");
+        let Some(undo) = directory.hinder(Trouble::FullDisk) else {
+            assert!(!directory.skipped().is_empty(), "nothing was done, and nothing is said of it");
+            return;
+        };
+        assert!(std::fs::write(&file, [0; 4096]).is_err());
+        undo.undo().unwrap();
+        std::fs::write(&file, [0; 4096]).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use ha_testkit::history::{EarlyEnd, Event, Recording, What};
 use tokio::sync::Mutex;
 
 use crate::consul::Consul;
-use crate::directory::{Directory, MEGABYTES};
+use crate::directory::{Directory, MEGABYTES, Undo};
 use crate::keeper::Keeper;
 use crate::members::{Member, Remains};
 use crate::options::{Kind, Options, sabotage_names};
@@ -192,6 +192,11 @@ impl World {
             }
             _ => {}
         }
+        let is_of_a_worker = one.is_some() || !all.is_empty();
+        let _turn = match &self.place {
+            Place::Directory(directory) if !is_of_a_worker => Some(directory.turn().await),
+            _ => None,
+        };
         let left = (began + self.options.trouble).since(self.seam.now());
         if left.is_zero() {
             return;
@@ -203,6 +208,14 @@ impl World {
             (trouble, Place::Directory(_)) if one.is_none() => trouble.name().to_owned(),
             (trouble, _) if is_servers(trouble) => trouble.name().to_owned(),
             (trouble, _) => format!("{} jm-{}", trouble.name(), number + 1),
+        };
+        let from_ns = self.now_ns();
+        let undo = match &self.place {
+            Place::Directory(directory) if !is_of_a_worker => match directory.hinder(step.trouble) {
+                None => return,
+                undo => undo,
+            },
+            _ => None,
         };
         self.note(What::Fault { name: name.clone(), on: true });
         match (step.trouble, &mut one) {
@@ -223,23 +236,22 @@ impl World {
                 seam.sleep(step.lasts).await;
                 all.iter_mut().for_each(|member| member.start(seam));
             }
-            (_, None) => self.hinder(&step, number).await,
+            (_, None) => self.hinder(&step, number, undo).await,
         }
         self.note(What::Fault { name, on: false });
+        if step.trouble == Trouble::EntryInTheWay {
+            self.allow(Allows::Corrupt, from_ns);
+        }
     }
 
-    /// What befalls a worker's way to the store, or the store.
-    async fn hinder(&self, step: &Step, number: usize) {
+    /// What befalls a worker's way to the store, or the store. `undo`: what has been done already.
+    async fn hinder(&self, step: &Step, number: usize, undo: Option<Undo>) {
         let from_ns = self.now_ns();
         match &self.place {
-            Place::Directory(directory) => {
-                let undo = directory.hinder(step.trouble);
-                if undo.is_some() {
-                    self.seam.sleep(step.lasts).await;
-                }
-                drop(undo);
-                if step.trouble == Trouble::EntryInTheWay {
-                    self.allow(Allows::Corrupt, from_ns);
+            Place::Directory(_) => {
+                self.seam.sleep(step.lasts).await;
+                if let Some(Err(why)) = undo.map(Undo::undo) {
+                    self.remains.finding(why);
                 }
             }
             Place::Consul(consul) if step.trouble == Trouble::DestroySession => {

@@ -151,3 +151,31 @@ impl Pending {
         self.scribe.note(What::Returned { op: self.op, outcome });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::history::{Answer, Ending, read_lines};
+
+    #[test]
+    fn what_is_noted_to_a_file_is_there_before_the_call_that_follows_and_is_not_kept() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let recording = Recording::to_file(Seam::system(), file.reopen().unwrap());
+        let scribe = recording.scribe("jm-1", 1);
+        let mut read = || {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            read_lines(&bytes, Ending::Whole).unwrap()
+        };
+        scribe.note(What::Started);
+        let call = scribe.invoked(None, Call::ReadPlan { job: "job".into() });
+        let noted = read();
+        assert!(matches!(noted[0].what, What::Started) && matches!(noted[1].what, What::Invoked { .. }), "{noted:?}");
+        assert!(noted[0].at_ns < noted[1].at_ns);
+        call.returned(Outcome::Done(Answer::Value(None)));
+        assert!(matches!(read().as_slice(), [Event { what: What::Returned { .. }, .. }]));
+        assert_eq!(recording.events(), []);
+    }
+}

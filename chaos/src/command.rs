@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use ha_testkit::history::write_lines;
 use ha_testkit::page::Page;
 
 use crate::options::Options;
@@ -36,12 +35,6 @@ pub fn command(words: &[String]) -> Result<bool, String> {
         }
         std::fs::write(file, text).map_err(|error| failed(file, error))
     };
-    if let Some(folder) = &options.keep {
-        write(&folder.join("history.jsonl"), write_lines(&done.history))?;
-    }
-    if let Some(file) = &options.history {
-        write(file, write_lines(&done.history))?;
-    }
     let file = options.page.clone().unwrap_or_else(|| default_page(&options));
     write(&file, page(&options, &done))?;
     tell(&options, &done);

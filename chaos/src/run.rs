@@ -4,7 +4,7 @@ use std::time::Duration;
 use ha::seam::Seam;
 use ha_testkit::Missing;
 use ha_testkit::checks::Violation;
-use ha_testkit::history::{Event, What};
+use ha_testkit::history::{Event, What, write_lines};
 
 use crate::judge::{healed, judge, permit};
 use crate::options::Options;
@@ -107,6 +107,12 @@ pub async fn run(options: Options) -> Result<Ran, Failed> {
         history.insert(position + 1, event);
     }
     permit(&mut history, &windows);
+    // Before it is judged, which may take longer than somebody has patience for.
+    for file in
+        world.options.keep.iter().map(|folder| folder.join("history.jsonl")).chain(world.options.history.clone())
+    {
+        std::fs::write(&file, write_lines(&history)).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     let (skipped, findings) = (world.skipped(), world.remains.findings());
     drop(world);
     let (violations, summary) = (judge(&history, &windows), Summary::of(&history));

@@ -14,13 +14,14 @@ const COMMANDS: [(&str, &str); 7] = [
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 10] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
     ("--seeds N", "sim: so many seeds, from 0 on or from `--from S`; `--regressions`: those that once failed"),
     ("--seed S", "sim: this seed alone, as a failure says it"),
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
+    ("--page FILE", "sim: with one seed: its timeline, as one HTML page to look at"),
     ("--backend NAME", "chaos: `consul` or `filesystem`"),
     ("--seconds N", "chaos: for how long; `--seed S` chooses the faults, `--workers K` says how many processes"),
     ("--page FILE", "chaos: the timeline as a page; `--history FILE`, `--keep DIR`: what it was made of"),

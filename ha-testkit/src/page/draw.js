@@ -43,7 +43,7 @@ const picture = (ctx, see, left, wide, height) => {
   const scale = (wide - left) / (see.b - see.a);
   const places = [];
   const x = at => left + (at - see.a) * scale;
-  const clampX = at => Math.min(wide + 2, Math.max(left - 2, x(at)));
+  const clampX = at => Math.min(wide, Math.max(left, x(at)));
   const inSight = (from, to) => to >= see.a && from <= see.b;
   const place = (x0, y0, x1, y1, tell) => places.push([x0 - 2, y0, x1 + 2, y1, tell]);
   const text = (words, at, y, room, colour, font) => {
@@ -143,7 +143,12 @@ const drawLeaders = (room, component, y) => {
         if (until > since && room.inSight(since, until)) room.bar(since, until, y, BAR, hatched(ctx, colours['on-bar'], -1));
       }
       const epoch = data.texts[term].slice(data.texts[term].lastIndexOf('#'));
-      const wide = x1 - x0 > 90;
+      const wide = x1 - x0 > 90, paused = data.lives[life][5].some(([stands, goes]) => goes > from && stands < to);
+      if (paused && wide) {
+        ctx.font = SMALL;
+        ctx.fillStyle = ofProcess(process);
+        ctx.fillRect(x0 + 2, y + 2, ctx.measureText(`${data.processes[process]} ${epoch}`).width + 4, BAR - 4);
+      }
       room.text(wide ? `${data.processes[process]} ${epoch}` : epoch, x0 + 4, y + 12.5, x1 - x0 - 5, colours['on-bar']);
       room.place(x0, y, x1, y + BAR, () => [`${data.components[component]} led by ${lifeName(life)}`, `under ${data.texts[term]}`,
         `${moment(from)} – ${moment(to)}, for ${span(to - from)}`, data.texts[ended] ? `ended: ${data.texts[ended]}` : 'to the end']);

@@ -126,7 +126,7 @@ fn faults(out: &mut String, story: &Story<'_>) -> fmt::Result {
     for (name, lasted) in kinds {
         write!(out, "<tr><th scope=\"row\">{}</th>", Escaped(&clipped(name, 80)))?;
         cell(out, &lasted.len().to_string(), false)?;
-        cell(out, &duration(lasted.iter().sum()), false)?;
+        cell(out, &duration(lasted.iter().fold(0, |sum: u64, one| sum.saturating_add(*one))), false)?;
         cell(out, &duration(lasted.iter().copied().max().unwrap_or(0)), false)?;
         out.push_str("</tr>\n");
     }

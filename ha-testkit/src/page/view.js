@@ -48,7 +48,7 @@ const drawLatency = (room, y, single) => {
     return;
   }
   // How many calls took how long, when: the stronger, the more.
-  room.label('line: median', y + 28, colours.soft, SMALL);
+  room.label('line: median', y + 75, colours.soft, SMALL);
   const wide = 4, levels = 36, bins = Math.max(1, Math.ceil((room.wide - room.left) / wide));
   const counts = new Uint32Array(bins * levels), all = new Uint32Array(bins);
   for (let i = firstCall(room.see.a); i < ops.n && ops.from[i] < room.see.b; i++) {
@@ -86,16 +86,22 @@ const VIOLATION_ROW = data.violations.some(([, , times]) => times.length) ? ROW 
 const drawViolations = (room, y) => {
   const { ctx } = room;
   if (VIOLATION_ROW) room.label('violations', y + 13, colours.bad, `600 ${FONT}`);
-  data.violations.forEach(([check, what, times], number) => times.forEach(at => {
-    if (!room.inSight(at, at)) return;
+  const marks = data.violations.flatMap(([check, what, times], number) => times.map(at => ({ at, check, what, number })));
+  marks.sort((one, other) => one.at - other.at || one.number - other.number);
+  let free = -Infinity;
+  for (const { at, check, what, number } of marks) {
+    if (!room.inSight(at, at)) continue;
     const x = room.x(at);
     ctx.strokeStyle = colours.bad;
     ctx.setLineDash([4, 3]);
-    ctx.beginPath(); ctx.moveTo(x, y + 14); ctx.lineTo(x, room.height); ctx.stroke();
+    ctx.beginPath(); ctx.moveTo(x, y + 16); ctx.lineTo(x, room.height); ctx.stroke();
     ctx.setLineDash([]);
-    room.text(`✗${number + 1}`, x - 5, y + 13, 40, colours.bad, `700 13px sans-serif`);
-    room.place(x - 6, y, x + 12, y + ROW, () => [`✗${number + 1} ${data.texts[check]}`, data.texts[what], `at ${moment(at)}`]);
-  }));
+    // Where they stand close together, the first has its number, and the others a sign.
+    const words = x >= free ? `✗${number + 1}` : '▾';
+    room.text(words, x - 5, y + (x >= free ? 13 : 19), 40, colours.bad, '700 13px sans-serif');
+    if (x >= free) free = x + 10 + ctx.measureText(words).width;
+    room.place(x - 4, y, x + 6, y + ROW, () => [`✗${number + 1} ${data.texts[check]}`, data.texts[what], `at ${moment(at)}`]);
+  }
 };
 
 const drawNotes = (room, y) => data.notes.forEach(([at, words]) => {

@@ -27,7 +27,7 @@ struct Run {
 }
 
 /// Such a history: every ten seconds something happens to the leader; every `every_ms` each process calls.
-pub fn history(seconds: u64, every_ms: u64) -> Vec<Event> {
+pub(crate) fn history(seconds: u64, every_ms: u64) -> Vec<Event> {
     let recording = Recording::timeless();
     let lives = (0..PROCESSES).map(|process| (1, recording.scribe(&format!("jm-{}", process + 1), 1))).collect();
     let mut run = Run { recording, numbers: Numbers(7), lives, calls: Vec::new(), now: 0, epoch: 0, leader: 0 };
@@ -117,7 +117,8 @@ impl Run {
 
     /// Something happens to the leader, and another one leads.
     fn trouble(&mut self) {
-        let (old, next) = (self.leader, (self.leader + 1 + self.numbers.below(PROCESSES as u64 - 1) as usize) % PROCESSES);
+        let (old, next) =
+            (self.leader, (self.leader + 1 + self.numbers.below(PROCESSES as u64 - 1) as usize) % PROCESSES);
         let names = ["kill", "pause", "cut off from the store", "server restarted", "disk is full"];
         let which = self.numbers.below(5) as usize;
         self.fault(names[which], true, 0);

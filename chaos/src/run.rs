@@ -115,6 +115,9 @@ pub async fn run(options: Options) -> Result<Ran, Failed> {
     }
     let (skipped, findings) = (world.skipped(), world.remains.findings());
     drop(world);
-    let (violations, summary) = (judge(&history, &windows), Summary::of(&history));
+    let summary = Summary::of(&history);
+    // Beside the runtime: an interruption is heard meanwhile.
+    let judged = seam.compute(move || (judge(&history, &windows), history)).await;
+    let (violations, history) = judged.ok_or_else(|| "a check panicked".to_owned())?;
     Ok(Ran { history, summary, violations, findings, skipped })
 }

@@ -70,10 +70,7 @@ async fn lead(own: &Own, leadership: Leadership, stop: &mut watch::Receiver<bool
             match stubborn {
                 true => {
                     work.await;
-                    match own.contends_once() {
-                        true => Over::Worked,
-                        false => Over::Lost(leadership.lost().await),
-                    }
+                    Over::Worked
                 }
                 false => match leadership.run(work).await {
                     Ran::Done(()) => Over::Worked,

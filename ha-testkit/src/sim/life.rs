@@ -56,8 +56,8 @@ impl Own {
         made
     }
 
-    /// Whether nothing else of this process is on the latch, so that it is free when the dispatcher resigns. Else
-    /// the dispatcher would be granted the same term again.
+    /// Whether nothing else of this process is on the latch, so that it is free when the dispatcher resigns. In the
+    /// others it is granted the same term again, which the other component has kept.
     pub(super) fn contends_once(&self) -> bool {
         self.part != Part::Works
     }

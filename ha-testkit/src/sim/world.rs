@@ -107,6 +107,8 @@ struct Known {
     /// The epochs under which an address was published, and those under which something was written in the calm.
     published: BTreeSet<u64>,
     written: BTreeSet<u64>,
+    /// The terms that somebody has ended in the store, for certain, and when.
+    over: BTreeMap<u64, u64>,
     calm: bool,
     audited: bool,
 }
@@ -221,6 +223,17 @@ impl World {
         if let Some(epoch) = term {
             self.note(What::EndedEarly { term: Term::new(LATCH, epoch), by });
         }
+    }
+
+    /// Notes that this term is over in the store: what is written under it from now on is refused.
+    pub(super) fn is_over(&self, epoch: u64) {
+        let now = u64::try_from(self.seam.now().since_origin().as_nanos()).unwrap_or(u64::MAX);
+        self.known().over.entry(epoch).or_insert(now);
+    }
+
+    /// Which terms are over for certain, and since when.
+    pub(super) fn over(&self) -> BTreeMap<u64, u64> {
+        self.known().over.clone()
     }
 
     pub(super) fn note(&self, what: What) {

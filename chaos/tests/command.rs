@@ -53,20 +53,21 @@ impl Drop for Killed {
 }
 
 fn nothing_is_left_after(end: impl FnOnce(&mut Child)) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let keep = folder.path().join("keep");
     let words = format!("--backend filesystem --seconds 600 --seed 3 --workers 2 --keep {}", keep.display());
-    let mut program = Killed(chaos(folder.path(), &words).spawn().unwrap());
+    let mut program = Killed(chaos(folder.path(), &words).spawn().expect("the program starts"));
     block_on(async {
         until("workers are there", || lives(&keep) >= 2).await;
         end(&mut program.0);
         drop(program);
         until("all processes are gone", || processes(folder.path()).is_empty()).await;
     });
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left = std::fs::read_dir(folder.path()).expect("a folder of ours");
+    let left: Vec<_> = left.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
     assert_eq!(left, ["keep"]);
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    assert!(!mounts.contains(folder.path().to_str().unwrap()), "{mounts}");
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("a Linux");
+    assert!(!mounts.contains(folder.path().to_str().expect("a path of ours")), "{mounts}");
 }
 
 #[test]

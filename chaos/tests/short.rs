@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos::{Failed, Kind, Options, Ran, Trouble, run, worker};
+use chaos::{Failed, Kind, Options, Ran, Trouble, plan, run, worker};
 use ha_testkit::run::block_on;
 use ha_testkit::sim::Sabotage;
 
@@ -34,6 +34,12 @@ fn short(backend: Kind, seed: u64) -> Options {
     Options { trouble, silence, seed, workers: 3, servers: 1, ..Options::on(backend) }
 }
 
+/// The seed is one of such trouble.
+fn assert_plans(options: &Options, troubles: &[Trouble]) {
+    let planned: Vec<Trouble> = plan(options).into_iter().map(|step| step.trouble).collect();
+    assert!(troubles.iter().all(|trouble| planned.contains(trouble)), "another seed is needed: {planned:?}");
+}
+
 /// Nothing is broken, and the run was one that could have shown it.
 fn assert_clean(ran: &Ran) {
     let told: String = ran.violations.iter().map(|violation| format!("\n{violation}")).collect();
@@ -46,7 +52,9 @@ fn assert_clean(ran: &Ran) {
 #[test]
 fn worker_processes_on_consul_keep_every_promise_under_kills_pauses_and_partitions() {
     // Fails if any check finds a violation, or the cluster does not heal once the faults are over.
-    if let Some(ran) = ran(short(Kind::Consul, 4)) {
+    let options = short(Kind::Consul, 4);
+    assert_plans(&options, &[Trouble::Kill, Trouble::Pause, Trouble::Cut]);
+    if let Some(ran) = ran(options) {
         assert_clean(&ran);
     }
 }
@@ -54,7 +62,9 @@ fn worker_processes_on_consul_keep_every_promise_under_kills_pauses_and_partitio
 #[test]
 fn worker_processes_on_a_directory_keep_every_promise_under_kills_pauses_and_a_full_disk() {
     // As above.
-    if let Some(ran) = ran(short(Kind::Filesystem, 2)) {
+    let options = short(Kind::Filesystem, 2);
+    assert_plans(&options, &[Trouble::Kill, Trouble::Pause, Trouble::FullDisk]);
+    if let Some(ran) = ran(options) {
         assert_clean(&ran);
     }
 }

@@ -9,9 +9,6 @@ use super::{Found, fail_over};
 /// So many bytes of arguments and answers are embedded. Calls that were not done come first.
 const DETAILS_BYTES_MAX: usize = 4 << 20;
 
-/// Process, incarnation, from, to, how it ended, pauses.
-type Life = (usize, u32, u64, u64, u8, Vec<(u64, u64)>);
-
 /// What the script draws from: columns of small numbers. Times are microseconds since the history began.
 #[derive(Serialize)]
 struct Data {
@@ -20,7 +17,8 @@ struct Data {
     processes: Vec<String>,
     components: Vec<String>,
     kinds: Vec<String>,
-    lives: Vec<Life>,
+    /// Process, incarnation, from, to, how it ended, pauses.
+    lives: Vec<(usize, u32, u64, u64, u8, Pauses)>,
     /// Component, life, from, to, term, how it ended.
     reigns: Vec<(usize, usize, u64, u64, usize, usize)>,
     /// Component, since when nobody led, when somebody did again.
@@ -33,6 +31,9 @@ struct Data {
     violations: Vec<(usize, usize, Vec<u64>)>,
     operations: Operations,
 }
+
+/// From, to.
+type Pauses = Vec<(u64, u64)>;
 
 #[derive(Default, Serialize)]
 struct Operations {

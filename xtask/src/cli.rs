@@ -1,22 +1,25 @@
-//! The command line: six commands, and their flags.
+//! The command line: seven commands, and their flags.
 
+use crate::fuzz::Fuzzing;
 use crate::nearest::nearest;
 use crate::steps::STEPS;
 
 /// Every command with its line of help.
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("test", "run every step below, stopping at the first that fails"),
     ("docs", "rewrite the documents that are generated from the code"),
     ("sim", "simulate whole clusters, one for each seed, and judge them"),
+    ("fuzz", "try the decoders with mutated bytes, for a time: `fuzz [--seconds N] [TARGET]`"),
     ("servers", "find the real servers that tests start, or unpack them below the target folder"),
     ("fix", "apply clippy's own repairs, then format"),
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 6] = [
+const FLAGS: [(&str, &str); 7] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
     ("--seeds N", "sim: so many seeds, from 0 on or from `--from S`; `--regressions`: those that once failed"),
+    ("--seconds N", "fuzz: so many for each target; 60 unless told"),
     ("--seed S", "sim: this seed alone, as a failure says it"),
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
@@ -29,6 +32,7 @@ pub(crate) enum Command {
     Docs,
     /// The words for the simulation, which knows them itself.
     Sim(Vec<String>),
+    Fuzz(Fuzzing),
     Servers,
     Fix,
     Help,
@@ -62,6 +66,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
     match command.as_str() {
         "test" => selection(rest).map(Command::Test),
         "sim" => Ok(Command::Sim(rest.to_vec())),
+        "fuzz" => Fuzzing::parse(rest).map(Command::Fuzz),
         "docs" => plain(Command::Docs),
         "servers" => plain(Command::Servers),
         "fix" => plain(Command::Fix),

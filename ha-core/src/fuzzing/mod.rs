@@ -1,66 +1,22 @@
 //! Entry points of decoders that are not public, for tests with hostile bytes. No part of the library's interface: it
 //! is there with the cargo feature `fuzzing` alone, which nothing but tests and `fuzz/` asks for.
 
+mod bodies;
+mod drawn;
+mod journal;
+
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::backend::{Commit, Entry, Expect, Key, Revision, WriteId};
+use crate::backend::{Entry, Key, Latch, Name, Revision, WriteId};
 use crate::election::HolderInformation;
 use crate::evidence::{Identity, Presence, PresenceWithdrawal};
-use crate::journal::{Entry as Journaled, JournalOptions, Operation, SnapshotName, State};
+use crate::names::{ComponentId, JobId, layout};
 use crate::record;
 
-/// The journal that all entries and snapshots are said to belong to.
-pub const JOURNAL: u128 = 7;
-
-/// Reads an entry of a journal, as it is and under a checksum that fits, and writes it again: the second reading finds
-/// the same.
-///
-/// # Errors
-/// As the reading.
-pub fn journal_entry(bytes: &[u8]) -> Result<(), Error> {
-    let read = |bytes: &Bytes| {
-        let entry = Journaled::decode(1, bytes, JOURNAL)?;
-        let again = entry.encode().expect("what was read was written once");
-        assert_eq!(Journaled::decode(1, &again, JOURNAL)?, entry, "written otherwise than it was read");
-        Ok(())
-    };
-    let sealed = read(&sealed("ha-journal-entry", bytes));
-    read(&Bytes::copy_from_slice(bytes)).or(sealed)
-}
-
-/// Reads a snapshot of a journal, as it is and under a checksum that fits.
-///
-/// # Errors
-/// As the reading.
-pub fn journal_snapshot(bytes: &[u8]) -> Result<(), Error> {
-    let name = SnapshotName { number: 2, floor: 1 };
-    let read = |bytes: &Bytes| State::decode_snapshot(name, bytes, JOURNAL, JournalOptions::default()).map(drop);
-    let sealed = read(&sealed("ha-journal-snapshot", bytes));
-    read(&Bytes::copy_from_slice(bytes)).or(sealed)
-}
-
-/// The same content behind the first line that it should have.
-fn sealed(magic: &str, bytes: &[u8]) -> Bytes {
-    let rest = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes, |end| &bytes[end + 1..]);
-    let digest: String = Sha256::digest(rest).iter().map(|byte| format!("{byte:02x}")).collect();
-    [format!("{magic} 1 {digest}\n").as_bytes(), rest].concat().into()
-}
-
-/// Entries to begin with: an empty one, and one that writes, checks and removes.
-///
-/// # Errors
-/// None, as long as they are entries.
-pub fn journal_entries() -> Result<Vec<Bytes>, Error> {
-    let commit = Commit::new(WriteId::from_bits(1, 2))
-        .put(Key::new("a/b")?, Expect::Absent, "text".into())
-        .put(Key::new("a/c")?, Expect::Revision(Revision::from_native(7)), Bytes::from_static(&[0, 255, 10]))
-        .remove(Key::new("a/d")?, Revision::from_native(9))
-        .check(Key::new("a/e")?, Expect::Absent);
-    let entry = |operations| Journaled { journal: JOURNAL, id: 3, operations }.encode();
-    Ok(vec![entry(Vec::new())?, entry(vec![Operation::Commit(commit)])?])
-}
+pub use bodies::{bodies, drawn_bodies};
+pub use drawn::Draw;
+pub use journal::{drawn_entry, drawn_snapshot, journal_entries, journal_entry, journal_snapshot, journal_snapshots};
 
 /// Reads what stands in a latch and beside it, of which presence makes evidence.
 ///
@@ -80,22 +36,6 @@ pub fn identity(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Presence>(bytes).is_ok() || identity.unwrap_or(false)
 }
 
-/// Snapshots to begin with: the beginning of a journal of two entries.
-///
-/// # Errors
-/// None, as long as they are snapshots.
-pub fn journal_snapshots() -> Result<Vec<Bytes>, Error> {
-    let empty = r#"{"journal":"00000000000000000000000000000007","number":2,"floor":1,"point":2,"bytes_since_point":0,"sequence":0,"entries":[],"latches":[],"epochs":[],"sessions":[]}"#;
-    let mut begun = vec![sealed("ha-journal-snapshot", format!("-\n{empty}\n").as_bytes())];
-    let mut state = State::new(JOURNAL, JournalOptions::default());
-    for (number, bytes) in (1..).zip(journal_entries()?) {
-        let entry = Journaled::decode(number, &bytes, JOURNAL)?;
-        state.apply(number, &entry, bytes.len())?;
-    }
-    begun.push(state.capture().encode()?);
-    Ok(begun)
-}
-
 /// Records of holders to begin with.
 ///
 /// # Errors
@@ -111,3 +51,66 @@ pub fn holders() -> Result<Vec<Bytes>, Error> {
         identity.ok().map(|identity| record::encode(&PresenceWithdrawal { identity }, WriteId::from_bits(3, 4), 5));
     Ok(withdrawals.transpose()?.into_iter().chain([holder]).collect())
 }
+
+/// Reads a key, as users write it and as a store has it, and what is made of its names.
+///
+/// # Errors
+/// As the reading.
+pub fn key(bytes: &[u8]) -> Result<(), Error> {
+    let text = String::from_utf8_lossy(bytes);
+    let key = Key::from_stored(&*text)?;
+    assert_eq!(key.as_str(), text);
+    let latch = Latch::from_key(key.clone());
+    if Latch::is_latch(&key) {
+        assert_eq!(Latch::below(&key.home()), latch, "a latch is known by its place");
+    }
+    let last = Name::new(key.last()).expect("each part of a key is a name");
+    assert_eq!(key.home().key(&last), key);
+    assert_eq!(key.home().relative(&key), Some(last.as_str()));
+    if let Some(Some(name)) = layout::latch_name(&latch) {
+        assert_eq!(layout::latch(Some(&name)), latch);
+    }
+    match Key::new(&*text) {
+        Ok(same) => assert_eq!(same, key),
+        Err(_) => assert!(text.len() > crate::backend::KEY_BYTES_MAX, "only its length can be wrong"),
+    }
+    Ok(())
+}
+
+/// What services make of drawn names, and of an id: each is found again in the key, and no two share one.
+///
+/// # Panics
+/// It is not: that is what is looked for.
+pub fn drawn_names(draw: &mut Draw<'_>) {
+    let (first, second) = (draw.name(128), draw.name(128));
+    let Ok(job) = JobId::new(&first) else { return };
+    let id = draw.number() % (crate::checkpoint::CHECKPOINT_ID_MAX + 1);
+    let key = layout::checkpoint(&job, id);
+    assert_eq!(key.last().parse(), Ok(id), "an id is found in its key");
+    assert!(Key::new(key.as_str()).is_ok(), "{key}");
+    let next = layout::checkpoint(&job, id.saturating_add(1).min(crate::checkpoint::CHECKPOINT_ID_MAX));
+    assert!(key <= next, "the order of keys is the order of ids: {key}, {next}");
+    assert_eq!(layout::jobs().relative(&key), Some(format!("{job}/checkpoints/{id:019}").as_str()));
+    if let Ok(other) = JobId::new(&second) {
+        let differ = job != other;
+        assert_eq!(layout::checkpoint(&other, id) != key, differ);
+        assert_eq!(layout::execution_plan(&other) != layout::execution_plan(&job), differ);
+        assert!(!differ || !layout::job(&other).contains(&key), "{other} holds a key of {job}");
+    }
+    let name = Name::new(&first).expect("that of a job");
+    let latch = layout::latch(Some(&name));
+    assert_eq!(layout::latch_name(&latch), Some(Some(name)));
+    if let Ok(component) = ComponentId::new(&second) {
+        let key = layout::connection_info(&latch, &component);
+        assert!(latch.home().relative(&key).is_some() && key != *latch.key() && key != latch.epoch_key());
+    }
+}
+
+/// What a standby takes these bytes for, as what is said to whoever connects, in pieces of that length: whether it is
+/// the one greeting that it waits for.
+pub fn greeting(bytes: &[u8], piece: usize) -> bool {
+    crate::presence::hears(GREETED, bytes, piece)
+}
+
+/// The identity that [`greeting`] waits for.
+pub const GREETED: &str = "HA-PRESENCE 1 000000000000000700000000000000ff\n";

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::backend::{Entry, Key, Revision, WriteId};
-use crate::excerpt::excerpt;
+use crate::excerpt::{Unreadable, excerpt};
 use crate::formats::Formats;
 use crate::{Error, ErrorKind};
 
@@ -153,7 +153,7 @@ pub fn decode_within<T: Body>(entry: &Entry, formats: Formats) -> Result<Record<
         return Err(corrupt("its write_id is not 32 hexadecimal digits".into()));
     };
     let body = T::read(header.format, header.body)
-        .map_err(|e| corrupt(format!("the body of this {} cannot be read", T::KIND)).caused_by(e))?;
+        .map_err(|e| corrupt(format!("the body of this {} cannot be read", T::KIND)).caused_by(Unreadable::from(e)))?;
     Ok(Record { body, write_id, epoch: header.epoch, revision: entry.revision })
 }
 
@@ -173,7 +173,7 @@ fn header<'a>(key: &Key, bytes: &'a [u8], formats: Formats) -> Result<Read<'a>, 
         Error::new(ErrorKind::Corrupt, "decode")
             .at(key)
             .because(format!("{} bytes that are no record of this library", bytes.len()))
-            .caused_by(e)
+            .caused_by(Unreadable::from(e))
     };
     let refused = |kind, format: u32, advice: &str| {
         let why = format!("format {format}, and this version reads {formats}: {advice}");

@@ -12,6 +12,8 @@ use crate::{identity, names};
 /// # Errors
 /// As the reading of the file.
 pub fn file(bytes: &[u8]) -> Result<(), Error> {
+    // No more is read of the file.
+    let bytes = &bytes[..bytes.len().min(4096)];
     let name = String::from_utf8_lossy(bytes);
     let number = names::parse_entry(&name);
     let snapshot = names::parse_snapshot(&name);

@@ -58,8 +58,19 @@ impl Body for Sample {
     const KIND: &'static str = "sample";
 }
 
+/// With all that is below it, as it is logged.
+fn whole(error: ha_core::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = std::error::Error::source(&error);
+    while let Some(error) = below {
+        text.push_str(&format!(": {error}"));
+        below = error.source();
+    }
+    text
+}
+
 fn told<T>(read: Result<T, ha_core::Error>) -> Result<(), String> {
-    read.map(drop).map_err(|error| error.to_string())
+    read.map(drop).map_err(whole)
 }
 
 /// As it would stand in a store.
@@ -72,7 +83,7 @@ fn read_record(bytes: &[u8]) -> Result<(), String> {
     let entry = stored(bytes);
     // What finds out about unknown outcomes reads records of every kind.
     let id = record::write_id_of(&entry);
-    let read = record::decode::<Sample>(&entry).map_err(|error| error.to_string())?;
+    let read = record::decode::<Sample>(&entry).map_err(whole)?;
     assert_eq!(id, Some(read.write_id));
     let again = record::encode(&read.body, read.write_id, read.epoch).expect("what was read was written once");
     let second = record::decode::<Sample>(&stored(&again)).expect("what was just written");

@@ -69,6 +69,30 @@ fn every_decoder_is_tried_here() {
 }
 
 #[test]
+fn an_error_about_a_long_text_is_short_with_all_that_is_below_it() {
+    // Fails if an error quotes what was found, whole. Each text stands where another thing is wanted.
+    let long = "x".repeat(20_000);
+    for decoder in &ALL {
+        for bytes in (decoder.corpus)() {
+            let text = String::from_utf8_lossy(&bytes);
+            let first = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
+            for hostile in [
+                text.replacen("\"format\":1", &format!("\"format\":\"{long}\""), 1),
+                text.replacen("\":", &format!("{long}\":"), 1),
+                text.replacen("\"body\":{", &format!("\"body\":{{\"{long}\":1,"), 1),
+                format!("{}\"{long}\"{}", &text[..first], &text[first..]),
+                format!("{text}{long}"),
+            ] {
+                let Err(why) = (decoder.read)(hostile.as_bytes()) else { continue };
+                // A handle is read by itself here alone: elsewhere it stands in a record. A file's one line may be quoted.
+                let is_bare = decoder.name == "state_handle";
+                assert!(is_bare || why.len() <= 2 * ERROR_MAX, "{}: {} bytes of error", decoder.name, why.len());
+            }
+        }
+    }
+}
+
+#[test]
 fn unknown_fields_of_a_record_are_passed_over() {
     let written =
         record::encode(&Sample { name: "n".into(), count: 1, state: None }, WriteId::from_bits(1, 2), 3).unwrap();

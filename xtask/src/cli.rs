@@ -15,7 +15,7 @@ const COMMANDS: [(&str, &str); 7] = [
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 8] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
     ("--seeds N", "sim: so many seeds, from 0 on or from `--from S`; `--regressions`: those that once failed"),
@@ -23,6 +23,7 @@ const FLAGS: [(&str, &str); 7] = [
     ("--seed S", "sim: this seed alone, as a failure says it"),
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
+    ("--page FILE", "sim: with one seed: its timeline, as one HTML page to look at"),
 ];
 
 /// What one invocation asks for.

@@ -17,14 +17,14 @@ fn folder() -> PathBuf {
 
 fn names_in(folder: &Path) -> BTreeSet<String> {
     let listed = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    listed.map(|entry| name(entry.unwrap().path())).collect()
+    let name = |path: PathBuf| path.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
+    listed.map(|entry| name(entry.expect("an entry of a folder").path())).collect()
 }
 
 /// The inputs of one decoder, by their names.
 pub(crate) fn kept(name: &str) -> Vec<(String, Vec<u8>)> {
     let folder = folder().join("corpus").join(name);
-    let read = |file: String| (file.clone(), std::fs::read(folder.join(&file)).unwrap());
+    let read = |file: String| (file.clone(), std::fs::read(folder.join(&file)).expect("an input"));
     names_in(&folder).into_iter().map(read).collect()
 }
 
@@ -70,15 +70,15 @@ fn every_corpus_is_small_and_has_what_is_read_and_what_is_refused() {
 fn write_seeds() {
     for decoder in &ALL {
         let folder = folder().join("corpus").join(decoder.name);
-        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&folder).expect("the folder of a corpus");
         for bytes in (decoder.corpus)().iter().filter(|bytes| bytes.len() <= INPUT_MAX) {
             // FNV-1a: the same content has the same name.
             let hash = bytes
                 .iter()
                 .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-            std::fs::write(folder.join(format!("seed-{hash:016x}")), bytes).unwrap();
+            std::fs::write(folder.join(format!("seed-{hash:016x}")), bytes).expect("an input");
         }
         // Whatever it is, this is not.
-        std::fs::write(folder.join("seed-none"), [0xff, 0xfe, b'{']).unwrap();
+        std::fs::write(folder.join("seed-none"), [0xff, 0xfe, b'{']).expect("an input");
     }
 }

@@ -1,20 +1,22 @@
-//! The command line: seven commands, and their flags.
+//! The command line: its commands, and their flags.
 
+use crate::fuzz::Fuzzing;
 use crate::nearest::nearest;
 use crate::steps::STEPS;
 
 /// Every command with its line of help.
-const COMMANDS: [(&str, &str); 7] = [
+const COMMANDS: [(&str, &str); 8] = [
     ("test", "run every step below, stopping at the first that fails"),
     ("docs", "rewrite the documents that are generated from the code"),
     ("sim", "simulate whole clusters, one for each seed, and judge them"),
     ("chaos", "hinder real processes on a real backend, and judge what they did"),
+    ("fuzz", "try the decoders with mutated bytes, for a time: `fuzz [--seconds N] [TARGET]`"),
     ("servers", "find the real servers that tests start, or unpack them below the target folder"),
     ("fix", "apply clippy's own repairs, then format"),
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 11] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
     (
@@ -25,6 +27,7 @@ const FLAGS: [(&str, &str); 10] = [
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
     ("--page FILE", "sim: with one seed: its timeline, as one HTML page to look at"),
+    ("--seconds N", "fuzz: so many for each target; 60 unless told"),
     ("--backend NAME", "chaos: `consul` or `filesystem`"),
     ("--seconds N", "chaos: for how long; `--seed S` chooses the faults, `--workers K` says how many processes"),
     ("--page FILE", "chaos: the timeline as a page; `--history FILE`, `--keep DIR`: what it was made of"),
@@ -39,6 +42,7 @@ pub(crate) enum Command {
     Sim(Vec<String>),
     /// The words for the chaos, which knows them itself.
     Chaos(Vec<String>),
+    Fuzz(Fuzzing),
     Servers,
     Fix,
     Help,
@@ -73,6 +77,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
         "test" => selection(rest).map(Command::Test),
         "sim" => Ok(Command::Sim(rest.to_vec())),
         "chaos" => Ok(Command::Chaos(rest.to_vec())),
+        "fuzz" => Fuzzing::parse(rest).map(Command::Fuzz),
         "docs" => plain(Command::Docs),
         "servers" => plain(Command::Servers),
         "fix" => plain(Command::Fix),

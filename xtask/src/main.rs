@@ -13,6 +13,7 @@ mod documents;
 mod example;
 mod failures;
 mod features;
+mod fuzz;
 mod metadata;
 mod nearest;
 mod process;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
         Command::Sim(words) => simulate(&words),
         Command::Chaos(words) => chaos(&words),
+        Command::Fuzz(fuzzing) => fuzz::run(&fuzzing),
         Command::Servers => tree::find_root().and_then(|root| servers::install(&root)),
         Command::Fix => fix(),
     };

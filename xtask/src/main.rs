@@ -13,6 +13,7 @@ mod documents;
 mod example;
 mod failures;
 mod features;
+mod fuzz;
 mod metadata;
 mod nearest;
 mod process;
@@ -42,7 +43,9 @@ fn main() -> ExitCode {
         Command::Test(selection) => return report::test(&selection),
         Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
         Command::Sim(words) => simulate(&words),
+        Command::Chaos(words) => chaos(&words),
         Command::Soak(words) => soak(&words),
+        Command::Fuzz(fuzzing) => fuzz::run(&fuzzing),
         Command::Servers => tree::find_root().and_then(|root| servers::install(&root)),
         Command::Fix => fix(),
     };
@@ -59,6 +62,14 @@ fn main() -> ExitCode {
 fn simulate(words: &[String]) -> Result<(), String> {
     let root = tree::find_root()?;
     let mut command = process::cargo(&root, "run --release --quiet --package ha-testkit --bin simulate --");
+    command.args(words);
+    process::run(command)
+}
+
+/// In release mode, too: some ten thousand calls are judged.
+fn chaos(words: &[String]) -> Result<(), String> {
+    let root = tree::find_root()?;
+    let mut command = process::cargo(&root, "run --release --quiet --package chaos --bin chaos --");
     command.args(words);
     process::run(command)
 }

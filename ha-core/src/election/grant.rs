@@ -104,7 +104,13 @@ impl Grant {
         &self.inner.fence.latch
     }
 
-    /// The fencing token: strictly greater than that of every earlier leadership.
+    /// The fencing token: strictly greater than that of every earlier term of the latch.
+    ///
+    /// A term is the hold of one process on the latch, and its components have it in common: while one of them keeps
+    /// the latch, another that resigns and campaigns again gets the same term, and the same epoch. So of two equal
+    /// epochs, both are of one life of one process, and a component's epoch stays the same only over a resignation
+    /// of its own. Two leaderships of one component under one term are not fenced from each other: end what works
+    /// under a leadership before resigning it.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.inner.fence.term.epoch

@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 /// What a leader shows to systems outside of the store, so that they can refuse a deposed one.
 ///
-/// Strictly greater than that of every earlier leadership of the same latch, on every backend and
+/// Strictly greater than that of every earlier term of the same latch, on every backend and
 /// over every restart. Pass it along with each request; a receiver that remembers the greatest
 /// it has seen, and refuses smaller ones, is fenced as well as the store itself.
+///
+/// The components of one process share its term, and so the token: see [`Grant::epoch`](super::Grant::epoch).
 ///
 /// ```
 /// use ha_core::election::FencingToken;

@@ -70,6 +70,11 @@ pub trait JobResultStore: fmt::Debug + Send + Sync {
     /// Records that nothing is left to clean up after the job. Only after all else of it was removed.
     /// If the entry is clean already, nothing is written.
     ///
+    /// It is idempotent, and that also for several calls at once: success says that the entry was found, and that it is
+    /// clean (or removed) now. It does not say by whom: of several calls that found the same dirty entry each may
+    /// succeed, in one process or in several, though one of them has changed it. So it is no lock: do not tell by it
+    /// who cleans up.
+    ///
     /// # Errors
     /// As the trait says, and
     /// * [`NotFound`](crate::ErrorKind::NotFound): the job has no entry. Nothing was written. In a store

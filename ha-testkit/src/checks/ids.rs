@@ -1,5 +1,5 @@
 use super::operation::{Fate, Operation, Operations};
-use super::thing::may_be_removed;
+use super::thing::Removals;
 use super::{Check, Place, Violation};
 use crate::history::{Answer, Call, Event};
 
@@ -27,14 +27,23 @@ impl Check for IdsAreUnique {
 
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
         for (thing, calls) in Operations::of(history).by_thing() {
+            let removals = Removals::of(&calls);
             let mut taken: Vec<(u64, &Operation<'_>)> =
                 calls.iter().filter_map(|call| Some((id(call)?, call))).collect();
             taken.sort_by_key(|(_, call)| (call.last_effect(), call.invoked.position));
-            let mut newest = 0;
+            // The greatest since the last removal that may have been.
+            let (mut newest, mut removed) = (0, 0);
             for (at, (later_id, later)) in taken.iter().enumerate() {
+                let now = removals.latest_before(later.last_effect());
+                let since = taken[..at].partition_point(|(_, earlier)| earlier.last_effect() < now);
+                let since = &taken[since..at];
+                if now != removed {
+                    removed = now;
+                    newest = since.iter().map(|(earlier, _)| *earlier).max().unwrap_or(0);
+                }
                 // Mostly an id is greater than all before it, and there is nothing to look for.
                 if *later_id <= newest
-                    && let Some((earlier_id, earlier)) = conflicting(&calls, &taken[..at], *later_id, later)
+                    && let Some((earlier_id, earlier)) = conflicting(since, removed, *later_id, later)
                 {
                     let what = format!("{thing} gave {later_id} after {earlier_id}");
                     return Err(Violation::broken(self.name(), what, earlier.events().chain(later.events())));
@@ -53,17 +62,17 @@ fn id(call: &Operation<'_>) -> Option<u64> {
     }
 }
 
-/// One of the earlier calls that has the same id, or a greater one although it was over before this one began. Calls
-/// that overlap may take their ids in any order.
+/// One of the earlier calls that has the same id, or a greater one although it was over before this one began, of
+/// those that were made after what may have been removed. Calls that overlap may take their ids in any order.
 fn conflicting<'a, 'h>(
-    calls: &[Operation<'h>],
     before: &[(u64, &'a Operation<'h>)],
+    removed: usize,
     later_id: u64,
     later: &Operation<'h>,
 ) -> Option<(u64, &'a Operation<'h>)> {
     before.iter().copied().find(|(earlier_id, earlier)| {
         let was_there = earlier.last_effect() < later.invoked.position;
         let wrong = *earlier_id == later_id || (was_there && *earlier_id > later_id);
-        wrong && !may_be_removed(calls, earlier.invoked.position, later.last_effect())
+        wrong && earlier.invoked.position >= removed
     })
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::linearizability::{
     CheckpointCall, Checkpoints, Counter, CounterCall, End, Interval, JobResultCall, JobResults, Key, KeyCall,
     Register, RegisterCall, Specification, Verdict as Found, linearize,
@@ -43,13 +45,15 @@ impl Check for Linearizable {
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
         for (thing, calls) in Operations::of(history).by_thing() {
             match thing {
-                Thing::Counter(_) => self.judge(thing, &Counter, &calls, counter_call),
-                Thing::Checkpoints(_) => self.judge(thing, &Checkpoints::default(), &calls, checkpoint_call),
-                Thing::Result(_) => self.judge(thing, &JobResults::default(), &calls, result_call),
-                Thing::Key(_) => self.judge(thing, &Key::default(), &calls, key_call),
+                Thing::Counter(_) => self.judge(thing, &Counter, &calls, |call| Vec::from_iter(counter_call(call))),
+                Thing::Checkpoints(_) => {
+                    self.judge(thing, &Checkpoints::default(), &calls, |call| Vec::from_iter(checkpoint_call(call)))
+                }
+                Thing::Result(_) => self.judge(thing, &JobResults::default(), &calls, result_calls),
+                Thing::Key(_) => self.judge(thing, &Key::default(), &calls, |call| Vec::from_iter(key_call(call))),
                 Thing::Plan(_) | Thing::Blob(_) => {
-                    let seen: Vec<&str> = calls.iter().filter_map(|read| content(read)?).collect();
-                    self.judge(thing, &Register::default(), &calls, |call| register_call(call, &seen))
+                    let seen: BTreeSet<&str> = calls.iter().filter_map(|read| content(read)?).collect();
+                    self.judge(thing, &Register::default(), &calls, |call| Vec::from_iter(register_call(call, &seen)))
                 }
             }?;
         }
@@ -63,12 +67,13 @@ impl Linearizable {
         thing: Thing<'_>,
         specification: &S,
         calls: &[Operation<'h>],
-        call_of: impl Fn(&Operation<'h>) -> Option<S::Call>,
+        // One call may be several to the specification, made one after another.
+        calls_of: impl Fn(&Operation<'h>) -> Vec<S::Call>,
     ) -> Result<(), Violation> {
         let judged: Vec<(&Operation<'_>, S::Call)> = calls
             .iter()
             .filter(|call| call.can_apply() || matches!(call.fate(), Fate::NotApplied(_)))
-            .filter_map(|call| Some((call, call_of(call)?)))
+            .flat_map(|call| calls_of(call).into_iter().map(move |made| (call, made)))
             .collect();
         let (operations, calls): (Vec<_>, Vec<_>) =
             judged.into_iter().map(|(operation, call)| (operation, interval(operation, call))).unzip();
@@ -106,11 +111,11 @@ fn interval<C>(operation: &Operation<'_>, call: C) -> Interval<C> {
 }
 
 /// A plan or a blob. A write of unknown outcome whose value nobody read explains nothing, and is left out.
-fn register_call<'h>(operation: &Operation<'h>, seen: &[&str]) -> Option<RegisterCall<&'h str>> {
+fn register_call<'h>(operation: &Operation<'h>, seen: &BTreeSet<&str>) -> Option<RegisterCall<&'h str>> {
     match (operation.call, operation.fate()) {
         (_, Fate::NotApplied(_)) => None,
         (Call::PutPlan { plan: value, .. } | Call::PutBlob { content: value, .. }, fate) => {
-            let matters = matches!(fate, Fate::Done(_)) || seen.contains(&value.as_str());
+            let matters = matches!(fate, Fate::Done(_)) || seen.contains(value.as_str());
             matters.then_some(RegisterCall::Put(value))
         }
         (Call::RemovePlan { .. } | Call::RemoveBlob { .. }, _) => Some(RegisterCall::Remove),
@@ -145,16 +150,20 @@ fn checkpoint_call<'h>(operation: &Operation<'h>) -> Option<CheckpointCall<&'h s
     }
 }
 
-fn result_call<'h>(operation: &Operation<'h>) -> Option<JobResultCall<&'h str>> {
+fn result_calls<'h>(operation: &Operation<'h>) -> Vec<JobResultCall<&'h str>> {
     match (operation.call, operation.fate()) {
-        (Call::PutResult { .. }, Fate::NotApplied("AlreadyExists")) => Some(JobResultCall::CreateRefused),
-        (_, Fate::NotApplied(_)) => None,
-        (Call::PutResult { result, .. }, _) => Some(JobResultCall::Create(result)),
-        (Call::CleanResult { keeps, .. }, _) => Some(JobResultCall::Clean { keeps: *keeps }),
-        (Call::ReadResult { .. }, Fate::Done(Answer::Result(found))) => {
-            Some(JobResultCall::Read(found.as_ref().map(|found| (found.result.as_str(), found.clean))))
+        (Call::PutResult { .. }, Fate::NotApplied("AlreadyExists")) => vec![JobResultCall::CreateRefused],
+        (_, Fate::NotApplied(_)) => Vec::new(),
+        (Call::PutResult { result, .. }, _) => vec![JobResultCall::Create(result)],
+        (Call::CleanResult { keeps: false, .. }, Fate::Done(_)) => {
+            let number = operation.invoked.position;
+            vec![JobResultCall::Find(number), JobResultCall::Clear(number)]
         }
-        _ => None,
+        (Call::CleanResult { keeps, .. }, _) => vec![JobResultCall::Clean { keeps: *keeps }],
+        (Call::ReadResult { .. }, Fate::Done(Answer::Result(found))) => {
+            vec![JobResultCall::Read(found.as_ref().map(|found| (found.result.as_str(), found.clean)))]
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -29,6 +29,7 @@
 
 mod acknowledged_survives;
 mod calm;
+mod deposed;
 mod grants_alternate;
 mod heals;
 mod ids;
@@ -53,6 +54,7 @@ mod well_formed;
 use crate::history::Event;
 
 pub use acknowledged_survives::AcknowledgedSurvives;
+pub use deposed::DeposedAreTold;
 pub use grants_alternate::GrantsAlternate;
 pub use heals::Heals;
 pub use ids::IdsAreUnique;
@@ -65,6 +67,7 @@ pub use recovered_prefix::RecoveredPrefix;
 pub use retrieval_hears::RetrievalHears;
 pub use retrieval_order::RetrievalNeverGoesBack;
 pub use silence::SilenceIsPatient;
+pub(crate) use terms::must_write;
 pub use terms_grow::TermsGrow;
 pub use violation::{Place, Verdict, Violation};
 pub use well_formed::WellFormed;
@@ -96,6 +99,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(OneWriterPerTerm),
         Box::new(TermsGrow),
         Box::new(OldTermsWriteNothing),
+        Box::new(DeposedAreTold),
         Box::new(AcknowledgedSurvives),
         Box::new(NotAppliedNeverAppears),
         Box::new(IdsAreUnique),

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use super::operation::{Fate, Operation, Operations};
-use super::values::{sights, written};
+use super::values::{Seen, sights, written};
 use super::{Check, Place, Violation};
-use crate::history::{Call, Event, Leader, What};
+use crate::history::{Call, Event, Term, What};
 
 /// "Not applied" never appears later.
 ///
@@ -26,10 +28,13 @@ impl Check for NotAppliedNeverAppears {
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
         let operations = Operations::of(history);
         for (thing, calls) in operations.by_thing() {
+            let mut writers: BTreeMap<Seen<'_>, Vec<&Operation<'_>>> = BTreeMap::new();
+            for write in &calls {
+                written(write.call).into_iter().for_each(|value| writers.entry(value).or_default().push(write));
+            }
             for read in &calls {
                 for seen in sights(read) {
-                    let writers: Vec<&Operation<'_>> =
-                        calls.iter().filter(|call| written(call.call) == Some(seen)).collect();
+                    let writers = writers.get(&seen).map_or(&[][..], |writers| writers);
                     if writers.iter().any(|write| can_be_seen_by(write, read.last_effect())) {
                         continue;
                     }
@@ -41,11 +46,25 @@ impl Check for NotAppliedNeverAppears {
                 }
             }
         }
+        self.check_addresses(history, &operations)
+    }
+}
+
+impl NotAppliedNeverAppears {
+    fn check_addresses(&self, history: &[Event], operations: &Operations<'_>) -> Result<(), Violation> {
+        let mut published: BTreeMap<(&str, &str, &Term), Vec<&Operation<'_>>> = BTreeMap::new();
+        for call in &operations.all {
+            if let (Call::Publish { component, address }, Some(term)) = (call.call, call.under) {
+                published.entry((component, address, term)).or_default().push(call);
+            }
+        }
         for (position, event) in history.iter().enumerate() {
             let What::Shown { component, leader: Some(leader), .. } = &event.what else { continue };
-            if let Some(publish) = refused_address(&operations.all, component, leader, position) {
+            // A history in which nobody publishes tells nothing of addresses.
+            let Some(published) = published.get(&(component, &leader.address, &leader.term)) else { continue };
+            if !published.iter().any(|call| can_be_seen_by(call, position)) {
                 let what = format!("an address of {component} is shown whose publication was refused");
-                return Err(Violation::broken(self.name(), what, publish.events().chain([event])));
+                return Err(Violation::broken(self.name(), what, published[0].events().chain([event])));
             }
         }
         Ok(())
@@ -56,21 +75,4 @@ impl Check for NotAppliedNeverAppears {
 /// [`OldTermsWriteNothing`](super::OldTermsWriteNothing) to say.
 fn can_be_seen_by(write: &Operation<'_>, position: usize) -> bool {
     !matches!(write.fate(), Fate::NotApplied(_)) && write.invoked.position < position
-}
-
-/// A refused publication of this address, if no other one explains it.
-fn refused_address<'a, 'h>(
-    all: &'a [Operation<'h>],
-    component: &str,
-    leader: &Leader,
-    position: usize,
-) -> Option<&'a Operation<'h>> {
-    let published = |call: &&Operation<'h>| {
-        let same = matches!(call.call, Call::Publish { component: of, address } if of == component && *address == leader.address);
-        same && call.under == Some(&leader.term)
-    };
-    if all.iter().filter(published).any(|call| can_be_seen_by(call, position)) {
-        return None;
-    }
-    all.iter().find(published)
 }

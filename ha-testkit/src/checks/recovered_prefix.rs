@@ -1,7 +1,7 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::operation::{Fate, Operation, Operations};
-use super::thing::may_be_removed;
+use super::thing::Removals;
 use super::{Check, Place, Violation};
 use crate::history::{Answer, Call, Checkpoint, Event};
 
@@ -31,27 +31,142 @@ impl Check for RecoveredPrefix {
 
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
         for (thing, calls) in Operations::of(history).by_thing() {
-            let recoveries: Vec<_> = calls.iter().filter_map(|call| Some((call, recovered(call)?))).collect();
-            for (at, (recovery, found)) in recoveries.iter().enumerate() {
-                let broken = |what: &str, others: &[&Operation<'_>]| {
-                    let shown = others.iter().flat_map(|other| other.events()).chain(recovery.events());
-                    Err(Violation::broken(self.name(), format!("{thing}: {what}"), shown))
-                };
-                if !found.is_sorted_by(|one, other| one.id < other.id) {
-                    return broken("recovered out of order, or twice", &[]);
-                }
-                if let Some(lost) = gone_too_early(&calls, recovery, found) {
-                    return broken("one is gone that too few newer ones can have subsumed", &[lost]);
-                }
-                if let Some((lost, older)) = gap(&calls, recovery, found) {
-                    return broken("one is gone, and an older one is there", &[older, lost]);
-                }
-                if let Some((earlier, added)) = came_back(&calls, recovery, found, &recoveries[..at]) {
-                    return broken("one is there again that was gone", &[added, earlier]);
-                }
+            Added::of(&calls)
+                .judge()
+                .map_err(|(what, events)| Violation::broken(self.name(), format!("{thing}: {what}"), events))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong, and the events that show it.
+type Broken<'h> = (&'static str, Vec<&'h Event>);
+
+/// A recovery, and what it has found.
+type Recovery<'a, 'h> = (&'a Operation<'h>, &'h [Checkpoint]);
+
+/// The calls on the checkpoints of one job.
+struct Added<'a, 'h> {
+    calls: &'a [Operation<'h>],
+    removals: Removals,
+    /// In the order of their invocations.
+    recoveries: Vec<Recovery<'a, 'h>>,
+    /// The adds that can have been applied, by their ids.
+    adds: BTreeMap<u64, Vec<&'a Operation<'h>>>,
+    quota_max: usize,
+}
+
+impl<'a, 'h> Added<'a, 'h> {
+    fn of(calls: &'a [Operation<'h>]) -> Self {
+        let recoveries = calls.iter().filter_map(|call| Some((call, recovered(call)?))).collect();
+        let mut adds: BTreeMap<u64, Vec<&Operation<'_>>> = BTreeMap::new();
+        for add in calls.iter().filter(|call| call.can_apply()) {
+            id_of(add).into_iter().for_each(|id| adds.entry(id).or_default().push(add));
+        }
+        let quota_max = calls.iter().filter_map(|call| match call.call {
+            Call::AddCheckpoint { retain, .. } => Some(*retain),
+            _ => None,
+        });
+        let quota_max = quota_max.max().unwrap_or(0);
+        Self { calls, removals: Removals::of(calls), recoveries, adds, quota_max }
+    }
+
+    fn judge(&self) -> Result<(), Broken<'h>> {
+        let mut acknowledged: Vec<(u64, &Operation<'_>)> =
+            self.calls.iter().filter(|add| add.is_done()).filter_map(|add| Some((id_of(add)?, add))).collect();
+        acknowledged.sort_by_key(|(_, add)| add.last_effect());
+        let mut acknowledged = acknowledged.into_iter().peekable();
+        // The adds that were acknowledged before a recovery began, by their ids.
+        let mut there: BTreeMap<u64, Vec<&Operation<'_>>> = BTreeMap::new();
+        for (at, (recovery, found)) in self.recoveries.iter().enumerate() {
+            let broken = |what: &'static str, others: &[&Operation<'h>]| {
+                Err((what, others.iter().flat_map(|other| other.events()).chain(recovery.events()).collect()))
+            };
+            let began = recovery.invoked.position;
+            while let Some((id, add)) = acknowledged.next_if(|(_, add)| add.last_effect() < began) {
+                there.entry(id).or_default().push(add);
+            }
+            if !found.is_sorted_by(|one, other| one.id < other.id) {
+                return broken("recovered out of order, or twice", &[]);
+            }
+            if let Some(lost) = self.gone_too_early(&there, recovery, found) {
+                return broken("one is gone that too few newer ones can have subsumed", &[lost]);
+            }
+            if let Some((lost, older)) = self.gap(&there, recovery, found) {
+                return broken("one is gone, and an older one is there", &[older, lost]);
+            }
+            if let Some((earlier, added)) = self.came_back(recovery, found, &self.recoveries[..at]) {
+                return broken("one is there again that was gone", &[added, earlier]);
             }
         }
         Ok(())
+    }
+
+    fn gone_too_early(
+        &self,
+        there: &BTreeMap<u64, Vec<&'a Operation<'h>>>,
+        recovery: &Operation<'h>,
+        found: &[Checkpoint],
+    ) -> Option<&'a Operation<'h>> {
+        // Where as many newer ones are there as anybody retains, there is nothing to look for.
+        let doubtful_from = found.len().checked_sub(self.quota_max.max(1)).map_or(0, |at| found[at].id);
+        missing(there, doubtful_from, found)
+            .find(|(id, add)| self.is_too_early(*id, add, recovery, found))
+            .map(|of| of.1)
+    }
+
+    fn is_too_early(&self, id: u64, add: &Operation<'h>, recovery: &Operation<'h>, found: &[Checkpoint]) -> bool {
+        // Only what was added after it, or is newer, can have taken its place.
+        let takes_place = |of: u64, other: &Operation<'_>| of > id || !other.is_done_before(add.invoked.position);
+        let there =
+            found.iter().filter_map(|checkpoint| self.adds.get(&checkpoint.id).map(|adds| (checkpoint.id, adds)));
+        let there = there.filter(|(of, adds)| adds.iter().any(|other| takes_place(*of, other)));
+        let count = there.map(|(of, _)| of).collect::<BTreeSet<_>>().len();
+        if count >= self.quota_max.max(1) || self.removals.may_remove(add.invoked.position, recovery.last_effect()) {
+            return false;
+        }
+        let quotas = self.calls.iter().filter_map(|other| match other.call {
+            Call::AddCheckpoint { id: of, retain, .. } => {
+                (*of != id && other.can_apply() && takes_place(*of, other)).then_some(*retain)
+            }
+            _ => None,
+        });
+        quotas.min().is_none_or(|quota| count < quota)
+    }
+
+    /// One that is missing although one that is older, and was there when it was added, is not.
+    fn gap(
+        &self,
+        there: &BTreeMap<u64, Vec<&'a Operation<'h>>>,
+        recovery: &Operation<'h>,
+        found: &[Checkpoint],
+    ) -> Option<(&'a Operation<'h>, &'a Operation<'h>)> {
+        let oldest = found.first()?.id;
+        let missing = missing(there, oldest, found);
+        let mut missing =
+            missing.filter(|(_, add)| !self.removals.may_remove(add.invoked.position, recovery.last_effect()));
+        missing.find_map(|(id, lost)| {
+            let older = found.iter().take_while(|checkpoint| checkpoint.id < id);
+            let mut older = older.filter_map(|checkpoint| self.adds.get(&checkpoint.id)).flatten();
+            older.find(|older| older.is_done_before(lost.invoked.position)).map(|older| (lost, *older))
+        })
+    }
+
+    /// One that an earlier recovery did not find, which could only have been added before that.
+    fn came_back(
+        &self,
+        recovery: &Operation<'h>,
+        found: &[Checkpoint],
+        earlier: &[Recovery<'a, 'h>],
+    ) -> Option<(&'a Operation<'h>, &'a Operation<'h>)> {
+        found.iter().find_map(|checkpoint| {
+            let last = self.adds.get(&checkpoint.id)?.iter().max_by_key(|add| add.last_effect())?;
+            let since = earlier.partition_point(|(other, _)| other.invoked.position <= last.last_effect());
+            let is_without = |(other, there): &&Recovery<'_, '_>| {
+                other.last_effect() < recovery.invoked.position && there.iter().all(|one| one.id != checkpoint.id)
+            };
+            earlier[since..].iter().find(is_without).map(|(other, _)| (*other, *last))
+        })
     }
 }
 
@@ -69,85 +184,12 @@ fn id_of(call: &Operation<'_>) -> Option<u64> {
     }
 }
 
-/// The acknowledged adds that a recovery did not find. Whether they may have been removed is asked last: it costs most.
-fn missing<'a, 'h>(
-    calls: &'a [Operation<'h>],
-    recovery: &'a Operation<'h>,
-    found: &'a [Checkpoint],
-) -> impl Iterator<Item = (u64, &'a Operation<'h>)> {
-    let before = calls.iter().filter(|add| add.is_done_before(recovery.invoked.position));
-    let absent = before.filter_map(|add| Some((id_of(add)?, add)));
-    absent.filter(|(id, _)| found.iter().all(|checkpoint| checkpoint.id != *id))
-}
-
-fn gone_too_early<'a, 'h>(
-    calls: &'a [Operation<'h>],
-    recovery: &'a Operation<'h>,
-    found: &'a [Checkpoint],
-) -> Option<&'a Operation<'h>> {
-    // Only what was added after it, or is newer, can have taken its place.
-    let takes_place = |other: &Operation<'_>, id: u64, add: &Operation<'_>| {
-        id_of(other).is_some_and(|of| of > id) || !other.is_done_before(add.invoked.position)
-    };
-    let too_early = |(id, add): &(u64, &Operation<'_>)| {
-        let there = calls.iter().filter(|other| {
-            let is_there = found.iter().any(|checkpoint| id_of(other) == Some(checkpoint.id));
-            is_there && other.can_apply() && takes_place(other, *id, add)
-        });
-        let quotas = calls.iter().filter_map(|other| match other.call {
-            Call::AddCheckpoint { id: other_id, retain, .. } => {
-                (other_id != id && other.can_apply() && takes_place(other, *id, add)).then_some(*retain)
-            }
-            _ => None,
-        });
-        let count = there.filter_map(id_of).collect::<BTreeSet<_>>().len();
-        quotas.min().is_none_or(|quota| count < quota)
-            && !may_be_removed(calls, add.invoked.position, recovery.last_effect())
-    };
-    // Where as many newer ones are there as anybody retains, there is nothing to look for.
-    let quota_max = calls.iter().filter_map(|call| match call.call {
-        Call::AddCheckpoint { retain, .. } => Some(*retain),
-        _ => None,
-    });
-    let quota_max = quota_max.max().unwrap_or(0);
-    let doubtful = |id: u64| found.iter().filter(|checkpoint| checkpoint.id > id).count() < quota_max;
-    missing(calls, recovery, found).filter(|(id, _)| doubtful(*id)).find(too_early).map(|(_, add)| add)
-}
-
-/// One that is missing although one that is older, and was there when it was added, is not.
-fn gap<'a, 'h>(
-    calls: &'a [Operation<'h>],
-    recovery: &'a Operation<'h>,
-    found: &'a [Checkpoint],
-) -> Option<(&'a Operation<'h>, &'a Operation<'h>)> {
-    let has_older = |id: u64| found.iter().any(|checkpoint| checkpoint.id < id);
-    let missing = missing(calls, recovery, found).filter(|(id, _)| has_older(*id));
-    let missing = missing.filter(|(_, add)| !may_be_removed(calls, add.invoked.position, recovery.last_effect()));
-    let mut missing = missing;
-    missing.find_map(|(id, lost)| {
-        let was_there = |older: &&Operation<'_>| {
-            let of = id_of(older).filter(|of| *of < id && found.iter().any(|checkpoint| checkpoint.id == *of));
-            of.is_some() && older.is_done_before(lost.invoked.position)
-        };
-        calls.iter().find(was_there).map(|older| (lost, older))
-    })
-}
-
-/// One that an earlier recovery did not find, which could only have been added before that.
-fn came_back<'a, 'h>(
-    calls: &'a [Operation<'h>],
-    recovery: &Operation<'h>,
-    found: &[Checkpoint],
-    earlier: &[(&'a Operation<'h>, &'h [Checkpoint])],
-) -> Option<(&'a Operation<'h>, &'a Operation<'h>)> {
-    found.iter().find_map(|checkpoint| {
-        let adds = calls.iter().filter(|add| id_of(add) == Some(checkpoint.id) && add.can_apply());
-        let last = adds.max_by_key(|add| add.last_effect())?;
-        let is_without = |(other, there): &&(&Operation<'_>, &[Checkpoint])| {
-            let is_between =
-                last.last_effect() < other.invoked.position && other.last_effect() < recovery.invoked.position;
-            is_between && there.iter().all(|one| one.id != checkpoint.id)
-        };
-        earlier.iter().find(is_without).map(|(other, _)| (*other, last))
-    })
+/// The acknowledged adds from that id on that a recovery did not find.
+fn missing<'s, 'a, 'h>(
+    there: &'s BTreeMap<u64, Vec<&'a Operation<'h>>>,
+    from: u64,
+    found: &'s [Checkpoint],
+) -> impl Iterator<Item = (u64, &'a Operation<'h>)> + use<'s, 'a, 'h> {
+    let absent = there.range(from..).filter(|(id, _)| found.iter().all(|checkpoint| checkpoint.id != **id));
+    absent.flat_map(|(id, adds)| adds.iter().map(|add| (*id, *add)))
 }

@@ -78,7 +78,9 @@ fn leaders<'a, 'h>(
 fn is_over(seen: &[Event], component: &str, publish: &Operation<'_>) -> bool {
     let (leader, term) = (publish.invoked.event, publish.under);
     let mut is_paused = false;
-    for event in seen.iter().filter(|event| event.process == leader.process) {
+    // What was given up before it was led anew: a component that resigns may get the term again.
+    let since = &seen[publish.invoked.position..];
+    for event in since.iter().filter(|event| event.process == leader.process) {
         match &event.what {
             What::Killed | What::Closed if event.incarnation == leader.incarnation => return true,
             What::Paused => is_paused = true,

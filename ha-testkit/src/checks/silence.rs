@@ -26,10 +26,13 @@ impl Check for SilenceIsPatient {
 
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
         let operations = Operations::of(history);
-        for believer in history {
+        let ends: Vec<At<'_>> = history.iter().enumerate().map(|(position, event)| At { position, event }).collect();
+        let ends: Vec<At<'_>> = ends.into_iter().filter(|at| may_end(at.event)).collect();
+        for (position, believer) in history.iter().enumerate() {
             let What::Believes { term, until_ns } = &believer.what else { continue };
             let Some(newer) = operations.terms.first_after(term) else { continue };
-            if newer.event.at_ns >= *until_ns || was_ended(history, newer, believer, term) {
+            let before = &ends[..ends.partition_point(|end| end.position < newer.position)];
+            if newer.event.at_ns >= *until_ns || was_ended(before, At { position, event: believer }, term) {
                 continue;
             }
             let early = until_ns - newer.event.at_ns;
@@ -41,15 +44,26 @@ impl Check for SilenceIsPatient {
     }
 }
 
-/// Whether something other than silence ended the term before that.
-fn was_ended(history: &[Event], before: At<'_>, holder: &Event, term: &Term) -> bool {
+fn may_end(event: &Event) -> bool {
+    let resigns = matches!(event.what, What::Invoked { call: Call::Resign { .. }, .. });
+    let ends = matches!(event.what, What::Killed | What::Closed | What::Started);
+    resigns || ends || matches!(event.what, What::EndedEarly { .. } | What::Revoked { .. })
+}
+
+/// Whether something other than silence ended the term by one of these. Who resigned before the belief does not count:
+/// another component of the process kept the latch, for it was believed in.
+fn was_ended(ends: &[At<'_>], believer: At<'_>, term: &Term) -> bool {
+    let holder = believer.event;
     let is_later_life = |event: &Event| event.process == holder.process && event.incarnation > holder.incarnation;
-    history[..before.position].iter().any(|event| {
+    ends.iter().any(|At { position, event }| {
         let is_holder = event.process == holder.process && event.incarnation == holder.incarnation;
+        let is_later = *position > believer.position;
         match &event.what {
             What::EndedEarly { term: ended, .. } => ended == term,
-            What::Revoked { term: revoked, why, .. } => is_holder && revoked == term && why.is_own_doing(),
-            What::Invoked { under, call: Call::Resign { .. }, .. } => is_holder && under.as_ref() == Some(term),
+            What::Revoked { term: revoked, why, .. } => is_holder && is_later && revoked == term && why.is_own_doing(),
+            What::Invoked { under, call: Call::Resign { .. }, .. } => {
+                is_holder && is_later && under.as_ref() == Some(term)
+            }
             What::Killed | What::Closed => is_holder,
             What::Started => is_later_life(event),
             _ => false,

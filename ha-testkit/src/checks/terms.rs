@@ -54,7 +54,7 @@ impl<'h> Terms<'h> {
 
 /// Whether the call, when it is acknowledged, has written to the store under its term. A call that finds nothing to do
 /// is done without a write: what it removes is not there, what it marks is marked already.
-pub(super) fn must_write(call: &Call) -> bool {
+pub(crate) fn must_write(call: &Call) -> bool {
     let may_find_nothing_to_do = matches!(
         call,
         Call::RemoveCounter { .. }

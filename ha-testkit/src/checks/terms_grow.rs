@@ -2,13 +2,16 @@ use std::collections::BTreeMap;
 
 use super::operation::Operations;
 use super::{Check, Place, Violation};
-use crate::history::{Event, What};
+use crate::history::{Call, Event, Loss, Term, What};
 
 /// Terms grow.
 ///
 /// A contender is told later of a grant than the store knows of it, so the order in which processes tell of their
 /// grants proves nothing. Two orders do: one contender hears of its terms as they come; and a process that was started
 /// after a term had begun can win newer ones only.
+///
+/// A contender is granted the same term again in one case alone: it had resigned, and all the time from then until it
+/// campaigned again another component of its process held the term.
 #[derive(Debug, Clone, Copy)]
 pub struct TermsGrow;
 
@@ -29,16 +32,21 @@ impl Check for TermsGrow {
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
         let operations = Operations::of(history);
         let mut started: BTreeMap<(&str, u32), (usize, &Event)> = BTreeMap::new();
-        // The last grant of each contender.
-        let mut last: BTreeMap<(&str, u32, &str, &str), (u64, &Event)> = BTreeMap::new();
+        let mut contenders = Contenders::default();
         for (position, event) in history.iter().enumerate() {
             let life = (event.process.as_str(), event.incarnation);
             match &event.what {
                 What::Started => drop(started.insert(life, (position, event))),
+                What::Invoked { call: Call::Campaign { component }, .. } => {
+                    contenders.campaigned.insert((life, component), position);
+                }
+                What::Revoked { component, term, why } => {
+                    if let Some(last) = contenders.last.get_mut(&(life, component.as_str(), term.latch.as_str())) {
+                        last.over = Some((position, *why));
+                    }
+                }
                 What::Granted { component, term } => {
-                    let contender = (life.0, life.1, component.as_str(), term.latch.as_str());
-                    let before = last.insert(contender, (term.epoch, event));
-                    if let Some((_, before)) = before.filter(|(epoch, _)| *epoch >= term.epoch) {
+                    if let Err(before) = contenders.grant(life, component, term, event) {
                         let what = format!("{component} was granted {term} after a term that is not older");
                         return Err(Violation::broken(self.name(), what, [before, event]));
                     }
@@ -56,5 +64,50 @@ impl Check for TermsGrow {
             }
         }
         Ok(())
+    }
+}
+
+/// A life of a process.
+type Life<'h> = (&'h str, u32);
+
+/// The last grant of a contender, and how it ended.
+struct Granted<'h> {
+    epoch: u64,
+    event: &'h Event,
+    over: Option<(usize, Loss)>,
+}
+
+#[derive(Default)]
+struct Contenders<'h> {
+    /// By component and latch.
+    last: BTreeMap<(Life<'h>, &'h str, &'h str), Granted<'h>>,
+    /// When each component last began to campaign.
+    campaigned: BTreeMap<(Life<'h>, &'h str), usize>,
+}
+
+impl<'h> Contenders<'h> {
+    /// Takes a grant, or tells the one before that it does not fit.
+    fn grant(&mut self, life: Life<'h>, component: &'h str, term: &'h Term, event: &'h Event) -> Result<(), &'h Event> {
+        let contender = (life, component, term.latch.as_str());
+        let before = self.last.get(&contender);
+        let wrong = before.filter(|before| match before.epoch == term.epoch {
+            true => !self.was_kept(before, contender),
+            false => before.epoch > term.epoch,
+        });
+        if let Some(before) = wrong {
+            return Err(before.event);
+        }
+        self.last.insert(contender, Granted { epoch: term.epoch, event, over: None });
+        Ok(())
+    }
+
+    /// Whether another component of the same life held the term from the resignation on.
+    fn was_kept(&self, resigned: &Granted<'h>, (life, component, latch): (Life<'h>, &'h str, &'h str)) -> bool {
+        let Some((from, Loss::Resigned)) = resigned.over else { return false };
+        let until = self.campaigned.get(&(life, component)).map_or(from, |at| from.max(*at));
+        self.last.iter().any(|((of, other, on), granted)| {
+            let same_term = (*of, *on) == (life, latch) && *other != component && granted.epoch == resigned.epoch;
+            same_term && granted.over.is_none_or(|(over, _)| over > until)
+        })
     }
 }

@@ -60,8 +60,33 @@ pub(super) fn removes(call: &Call) -> bool {
     )
 }
 
-/// Whether what was stored at `from` may have been removed by `until`, by one of these calls on the same thing.
-pub(super) fn may_be_removed(calls: &[Operation<'_>], from: usize, until: usize) -> bool {
-    let mut removals = calls.iter().filter(|call| removes(call.call) && call.can_apply());
-    removals.any(|removal| removal.last_effect() > from && removal.invoked.position < until)
+/// The removals among the calls on one thing, in the order of their invocations.
+#[derive(Debug)]
+pub(super) struct Removals {
+    /// When each was invoked, and the last moment at which it, or one invoked before it, can have taken effect.
+    until: Vec<(usize, usize)>,
+}
+
+impl Removals {
+    /// Those of these calls that may have been applied.
+    pub(super) fn of(calls: &[Operation<'_>]) -> Self {
+        let applied = calls.iter().filter(|call| removes(call.call) && call.can_apply());
+        let mut last = 0;
+        let until = applied.map(|call| {
+            last = last.max(call.last_effect());
+            (call.invoked.position, last)
+        });
+        Self { until: until.collect() }
+    }
+
+    /// Up to when something may have been removed by a removal that was invoked before `position`.
+    pub(super) fn latest_before(&self, position: usize) -> usize {
+        let before = self.until.partition_point(|(invoked, _)| *invoked < position);
+        before.checked_sub(1).map_or(0, |last| self.until[last].1)
+    }
+
+    /// Whether what was stored at `from` may have been removed by `until`.
+    pub(super) fn may_remove(&self, from: usize, until: usize) -> bool {
+        self.latest_before(until) > from
+    }
 }

@@ -22,10 +22,24 @@ use bytes::Bytes;
 use crate::factory::{BackendFactory, Capability, Missing, Store};
 use model::{Handle, Shared};
 
-/// What is broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Defect {
+/// An enumeration whose members can be gone through.
+macro_rules! defects {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What is broken.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Defect {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Defect {
+            /// All of them, [`Defect::None`] first.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+defects! {
     /// Nothing: the model keeps the contract.
     None,
     /// Guards are not looked at.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ha_core::seam::Seam;
 
-use super::{REGRESSIONS, Ran, Scenario, Storage, Summary, simulate};
+use super::{Mutant, Noticed, REGRESSIONS, Ran, Scenario, Storage, Summary, mutants, simulate};
 use crate::checks;
 use crate::history::write_lines;
 use crate::page::Page;
@@ -27,14 +27,20 @@ struct Wanted {
     history: Option<String>,
     page: Option<String>,
     regressions: bool,
+    mutants: bool,
 }
 
 fn parse(words: &[String]) -> Result<Wanted, String> {
-    let mut wanted = Wanted { first: 0, seeds: SEEDS, storage: None, history: None, page: None, regressions: false };
+    let mut wanted =
+        Wanted { first: 0, seeds: SEEDS, storage: None, history: None, page: None, regressions: false, mutants: false };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word == "--regressions" {
             wanted.regressions = true;
+            continue;
+        }
+        if word == "--mutants" {
+            wanted.mutants = true;
             continue;
         }
         let value = words.next().ok_or_else(|| format!("`{word}` needs a value, or is not known"))?;
@@ -51,7 +57,7 @@ fn parse(words: &[String]) -> Result<Wanted, String> {
             }
             _ => {
                 let known = "--seeds N, --seed S, --from S, --backend model|journal, --history FILE, --page FILE, \
-                             --regressions";
+                             --regressions, --mutants";
                 return Err(format!("unknown argument `{word}`; there are {known}"));
             }
         }
@@ -87,6 +93,9 @@ fn page(ran: &Ran) -> String {
 /// A text for people: the words are not understood, or the history cannot be written.
 pub fn command(words: &[String]) -> Result<bool, String> {
     let wanted = parse(words)?;
+    if wanted.mutants {
+        return Ok(tell_of_mutants());
+    }
     let seam = Seam::system();
     let began = seam.now();
     let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
@@ -134,6 +143,40 @@ pub fn command(words: &[String]) -> Result<bool, String> {
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     report(&summary, took, threads, &failed);
     Ok(failed.is_empty())
+}
+
+/// Looks for every mutant, and tells as a table within how many seeds it has to be found, and by which it was.
+fn tell_of_mutants() -> bool {
+    let mut out = std::io::stdout().lock();
+    let mut all_found = true;
+    // Nobody may be listening.
+    let _ = writeln!(out, "{:<36} {:>7} {:>8}  found by", "mutant", "seeds", "found");
+    for mutant in mutants() {
+        let _ = match mutant.noticed {
+            Noticed::Elsewhere { why, case } => {
+                writeln!(out, "{:<36} {:>7} {:>8}  {case}: {why}", mutant.name(), "-", "-")
+            }
+            Noticed::Within(seeds) => match find(&mutant, seeds) {
+                Some((by, checks)) => {
+                    writeln!(out, "{:<36} {seeds:>7} {:>8}  {}", mutant.name(), by + 1, checks.join(", "))
+                }
+                None => {
+                    all_found = false;
+                    writeln!(out, "{:<36} {seeds:>7} {:>8}", mutant.name(), "NOT")
+                }
+            },
+        };
+    }
+    all_found
+}
+
+/// The first seed that finds it, and the checks that do.
+fn find(mutant: &Mutant, seeds: u64) -> Option<(u64, Vec<String>)> {
+    (0..seeds).find_map(|seed| {
+        let ran = simulate(mutant.scenario(seed));
+        let checks = ran.findings.into_iter().map(|finding| finding.check).collect::<Vec<_>>();
+        (!checks.is_empty()).then_some((seed, checks))
+    })
 }
 
 fn report(summary: &Summary, took: Duration, threads: usize, failed: &[u64]) {

@@ -36,10 +36,12 @@
 mod backend;
 mod command;
 mod counters;
+mod ended;
 mod executor;
 mod history;
 mod leader;
 mod life;
+mod mutants;
 mod nemesis;
 mod network;
 mod process;
@@ -52,6 +54,7 @@ mod simulate;
 mod store;
 mod summary;
 mod work;
+pub mod workload;
 mod world;
 
 use std::fmt;
@@ -69,6 +72,7 @@ use tokio::time::Instant;
 
 pub use command::command;
 pub use history::History;
+pub use mutants::{Broken, Mutant, Noticed, mutants};
 pub use regressions::{REGRESSIONS, Regression};
 pub use sabotage::Sabotage;
 pub use scenario::{Clocks, Scenario, Storage};

@@ -77,6 +77,7 @@ async fn one(world: &Arc<World>, step: &Step, stale: Option<StoreTerm>) {
                 world.executor.resume(alive.owner);
             }
         }
+        Trouble::Fading => fading(world, process).await,
         Trouble::FalseEvidence => false_evidence(world),
         Trouble::StaleEvidence => stale_evidence(world, stale),
         Trouble::Revoke | Trouble::ForgetSessions | Trouble::Tamper => operate(world, step.trouble),
@@ -102,6 +103,21 @@ async fn restart(world: &Arc<World>, process: usize) {
         }
         world.start(process);
     }
+}
+
+/// The leader's answers come late, and then its requests do not arrive any more: it goes on for as long as its
+/// deadline lets it. A deadline that is counted from an answer is too late by what that took.
+async fn fading(world: &World, process: usize) {
+    let process = world.leader().map_or(process, |(leader, ..)| leader);
+    let Some(line) = &world.processes[process].line else { return };
+    let silence = world.plan.silence;
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    // Less than a third, within which a renewal must be answered.
+    line.set(|weather| weather.answer_us = Some(micros(silence / 6)..micros(silence * 3 / 10)));
+    world.seam.sleep(silence * 2).await;
+    line.set(|weather| weather.cut_there = true);
+    world.seam.sleep(silence * 3 / 2).await;
+    line.set(|weather| (weather.answer_us, weather.cut_there) = (None, false));
 }
 
 /// What lasts, and ends.
@@ -174,7 +190,9 @@ fn false_evidence(world: &World) {
         Common::Model(store) => {
             let Some(term) = store.held(&World::latch()) else { return };
             world.note(What::EndedEarly { term: Term::new(LATCH, term.epoch), by: EarlyEnd::Evidence });
-            store.evict(&World::latch(), &term);
+            if store.evict(&World::latch(), &term) {
+                world.is_over(term.epoch);
+            }
         }
         Common::Journal(journal) => {
             let Some((process, _, session)) = world.leader() else { return };
@@ -195,7 +213,8 @@ fn stale_evidence(world: &World, stale: Option<StoreTerm>) {
 
 fn operate(world: &World, trouble: Trouble) {
     let Common::Model(store) = &world.common else { return };
-    if let Some(term) = store.held(&World::latch()) {
+    let held = store.held(&World::latch());
+    if let Some(term) = &held {
         let by = if trouble == Trouble::ForgetSessions { EarlyEnd::Store } else { EarlyEnd::Operator };
         world.note(What::EndedEarly { term: Term::new(LATCH, term.epoch), by });
     }
@@ -204,6 +223,7 @@ fn operate(world: &World, trouble: Trouble) {
         Trouble::ForgetSessions => store.forget_sessions(),
         _ => store.tamper(World::latch().key(), Some(Bytes::from_static(b"nobody's"))),
     }
+    held.into_iter().for_each(|term| world.is_over(term.epoch));
 }
 
 /// Nothing goes wrong any more, and everybody lives.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ha_core::seam::Seam;
+use ha_core::{Error, ErrorKind};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use tokio::sync::oneshot;
@@ -17,6 +18,8 @@ use super::store::{Answer, Request, Store};
 pub(super) struct Weather {
     /// How long a message takes, in microseconds.
     pub(super) delay_us: Range<u64>,
+    /// How long an answer takes, if otherwise.
+    pub(super) answer_us: Option<Range<u64>>,
     /// A request is lost on its way.
     pub(super) lost: u64,
     /// A request is applied, and its answer lost.
@@ -36,6 +39,7 @@ impl Weather {
     pub(super) fn calm() -> Self {
         Self {
             delay_us: 100..2000,
+            answer_us: None,
             lost: 0,
             unanswered: 0,
             late: 0,
@@ -113,9 +117,12 @@ impl Line {
         let mut chance = |thousandths: u64| random.next_u64() % 1000 < thousandths;
         let (lost, unanswered, late) = (chance(weather.lost), chance(weather.unanswered), chance(weather.late));
         let (twice, deaf) = (chance(weather.twice), chance(weather.deaf));
-        let span = weather.delay_us.end.saturating_sub(weather.delay_us.start).max(1);
-        let mut delay = || Duration::from_micros(weather.delay_us.start + random.next_u64() % span);
-        let (mut there, back) = (delay(), delay());
+        let mut within = |range: &Range<u64>| {
+            let span = range.end.saturating_sub(range.start).max(1);
+            Duration::from_micros(range.start + random.next_u64() % span)
+        };
+        let mut there = within(&weather.delay_us);
+        let back = within(weather.answer_us.as_ref().unwrap_or(&weather.delay_us));
         if late && !lost {
             there += Duration::from_millis(500 + random.next_u64() % 20_000);
         }
@@ -165,7 +172,7 @@ impl Line {
         if fate.lost || self.is_cut_there() {
             return;
         }
-        let handled = match request.is_watch() {
+        let mut handled = match request.is_watch() {
             // A connection that ends takes its watch with it.
             true => tokio::select! {
                 biased;
@@ -176,6 +183,13 @@ impl Line {
         };
         if fate.twice {
             drop(self.store.handle(&request).await);
+            // Race: one copy is refused before anything is done, and the other one is applied.
+            // Closed by: a refusal of one of two is no refusal of the write.
+            // Cost if missed: what was told as not applied is there.
+            if matches!(&handled, Answer::Failed(error) if !error.may_have_applied()) {
+                let error = Error::new(ErrorKind::Indeterminate, "store").because("one of two copies was refused");
+                handled = Answer::Failed(error);
+            }
         }
         self.world.sleep(fate.back).await;
         if !fate.unanswered && !fate.deaf && !self.state().weather.cut_back {
@@ -188,5 +202,48 @@ impl Line {
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").field("weather", &self.state().weather).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ha_core::backend::{Backend as _, Commit, Expect, Key};
+
+    use super::super::backend::SimBackend;
+    use super::super::store::Condition;
+    use super::*;
+    use crate::mutants::Defect;
+
+    #[test]
+    fn a_write_of_which_one_copy_was_refused_is_not_told_as_refused() {
+        // It fails if the answer to the first copy is told while the second one is applied.
+        super::super::run(1, async |seam| {
+            let counters = Counters::default();
+            let store = Store::new(seam.clone(), Defect::None, counters.clone(), 1);
+            let executor = Executor::new(1);
+            let mut weather = Weather::calm();
+            weather.twice = 1000;
+            let line = Line::new(seam.clone(), executor.clone(), Arc::clone(&store), counters, weather, 1);
+            let (tell, told) = oneshot::channel();
+            executor.spawn(Owner::WORLD, async move {
+                let backend = SimBackend::new(line, seam.clone());
+                let mut refused = Vec::new();
+                store.set(Condition { refuses: 500, ..Condition::default() });
+                for number in 0..100 {
+                    let key = Key::new(format!("key-{number}")).unwrap();
+                    let commit = Commit::new(seam.write_id()).put(key.clone(), Expect::Absent, "1".into());
+                    if backend.commit(&commit).await.is_err_and(|error| !error.may_have_applied()) {
+                        refused.push(key);
+                    }
+                }
+                store.set(Condition::default());
+                for key in refused {
+                    assert!(backend.read(&key).await.unwrap().is_none(), "{key} was refused, and is there");
+                }
+                let _ = tell.send(());
+            });
+            executor.run_until(told).await;
+            assert_eq!(executor.panics(), []);
+        });
     }
 }

@@ -109,6 +109,8 @@ pub(super) enum Trouble {
     Storm,
     /// Messages take long.
     Slow,
+    /// Answers to the leader take long, and then nothing gets through to the store.
+    Fading,
     /// Watches are told nothing.
     Deaf,
     /// The store (or each device) fails now and then.
@@ -147,13 +149,15 @@ impl Trouble {
         Self::SlowStates,
         Self::FalseEvidence,
     ];
-    const ON_THE_MODEL: [Self; 10] = [
+    const ON_THE_MODEL: [Self; 12] = [
         Self::CutThere,
         Self::CutBack,
         Self::Storm,
         Self::Storm,
         Self::Storm,
         Self::Slow,
+        Self::Fading,
+        Self::Fading,
         Self::StaleEvidence,
         Self::Revoke,
         Self::ForgetSessions,
@@ -171,6 +175,7 @@ impl Trouble {
             Self::CutOff => "cut off",
             Self::Storm => "storm",
             Self::Slow => "slow network",
+            Self::Fading => "fading",
             Self::Deaf => "watches lost",
             Self::StoreErrors => "store errors",
             Self::SlowDisk => "slow disk",

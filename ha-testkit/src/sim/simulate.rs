@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::ended;
 use super::executor::Owner;
 use super::nemesis;
 use super::scenario::{Clocks, PROCESSES, Scenario};
@@ -69,6 +70,7 @@ pub fn simulate(scenario: Scenario) -> Ran {
             crate::checks::all().into_iter().filter(|check| silence || check.name() != SilenceIsPatient.name());
         let history = world.recording.take();
         findings.extend(judged.filter_map(|check| check.check(&history).err()).map(Finding::from));
+        findings.extend(ended::written_after(&history, &world.over()));
         findings.extend(world.executor.panics().into_iter().map(|(_, text)| finding("nothing panics", &text)));
         world.executor.end();
         let simulated = seam.now().since(began);
@@ -77,7 +79,7 @@ pub fn simulate(scenario: Scenario) -> Ran {
     })
 }
 
-fn finding(check: &str, text: &str) -> Finding {
+pub(super) fn finding(check: &str, text: &str) -> Finding {
     Finding { check: check.into(), text: text.into() }
 }
 

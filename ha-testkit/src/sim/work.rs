@@ -23,6 +23,8 @@ use crate::history::{Answer, Call, Checkpoint, Outcome, StoredResult, Term};
 
 /// One is the beginning of another: whoever compares prefixes without their end mixes them up.
 pub(super) const JOBS: [&str; 3] = ["job-1", "job-10", "job-2"];
+/// The job whose result comes and goes: its key is created again and again.
+pub(super) const SHORT_JOB: &str = "job-3";
 /// How many checkpoints are retained.
 const RETAINED: usize = 2;
 /// How many contents there are.
@@ -70,9 +72,14 @@ pub(super) async fn all(own: &Own, leadership: &Leadership) {
         work.leisure().await;
     }
     work.recover_plans().await;
-    let calls = if own.contends_once() { 20 + own.seam.random_u64() % CALLS_MAX } else { u64::MAX };
+    let calls = 20 + own.seam.random_u64() % CALLS_MAX;
     // Each ends by itself when the leadership is over.
-    futures_util::join!(work.run_job(JOBS[0], calls), work.run_job(JOBS[1], calls), work.administer(calls));
+    futures_util::join!(
+        work.run_job(JOBS[0], calls),
+        work.run_job(JOBS[1], calls),
+        work.administer(calls),
+        work.end_short_jobs(calls / 4)
+    );
 }
 
 /// The counter and the checkpoints of one job, as one leader uses them.
@@ -86,7 +93,7 @@ impl Work<'_> {
     async fn leisure(&self) {
         // Most of the time at once: then something is under way whenever something goes wrong.
         if self.own.chance(3) {
-            self.own.rest(Duration::from_millis(self.own.world.plan.leisure_ms * 3)).await;
+            self.own.rest(self.own.world.leisure() * 3).await;
         } else {
             self.own.rest(Duration::from_millis(60)).await;
         }
@@ -205,8 +212,7 @@ impl Work<'_> {
         let ending = running.counter.shutdown(JobStatus::Finished);
         self.write(Call::RemoveCounter { job: name() }, ending).await?;
         self.clean_up(&running.job).await?;
-        let cleaning = self.results.mark_result_as_clean(&running.job);
-        self.write(Call::CleanResult { job: name(), keeps: false }, cleaning).await
+        self.clean_result(&running.job).await
     }
 
     /// Removes all of a job in several steps: where it fails, each may have been done.
@@ -237,6 +243,45 @@ impl Work<'_> {
         self.write(call, self.results.create_dirty_result(&result)).await
     }
 
+    /// One job after another of the same name: a result, which is removed and comes again. So late copies of commits
+    /// find what looks like what they were sent for.
+    async fn end_short_jobs(&self, calls: u64) {
+        for _ in 0..calls {
+            if !self.leadership.is_valid() && self.own.chance(4) {
+                return;
+            }
+            match self.end_short_job().await {
+                Err(error) if is_over(&error) => return,
+                _ => self.leisure().await,
+            }
+        }
+    }
+
+    async fn end_short_job(&self) -> Result<(), Error> {
+        let job = job(SHORT_JOB);
+        // Whatever became of it: there may be one.
+        match self.put_result(&job).await {
+            Err(error) if is_over(&error) => return Err(error),
+            _ => self.leisure().await,
+        }
+        if self.own.chance(3) {
+            read_result(self.own, Some(self.epoch), &*self.results, &job).await?;
+        }
+        match self.own.chance(4) {
+            // Several who found the same one may all be told that it is gone.
+            true => {
+                let (one, other) = futures_util::join!(self.clean_result(&job), self.clean_result(&job));
+                one.and(other)
+            }
+            false => self.clean_result(&job).await,
+        }
+    }
+
+    async fn clean_result(&self, job: &JobId) -> Result<(), Error> {
+        let call = Call::CleanResult { job: job.to_string(), keeps: false };
+        self.write(call, self.perhaps_dropped(self.results.mark_result_as_clean(job))).await
+    }
+
     /// Plans, results and blobs.
     async fn administer(&self, calls: u64) {
         for _ in 0..calls {
@@ -263,13 +308,8 @@ impl Work<'_> {
             7 => self.write(Call::RemovePlan { job: name.into() }, self.plans.global_cleanup(&job)).await,
             8..12 => read_plan(self.own, Some(self.epoch), &*self.plans, &job).await,
             12 => self.put_result(&job).await,
-            13 => {
-                // That of the job which nobody else ends: a removal whose answer was lost counts as applied if nothing
-                // is there, whoever has removed it.
-                let name = JOBS[2];
-                let call = Call::CleanResult { job: name.into(), keeps: false };
-                self.write(call, self.results.mark_result_as_clean(&self::job(name))).await
-            }
+            // Also of a job that somebody else ends just now.
+            13 => self.clean_result(&job).await,
             14 | 15 => read_result(self.own, Some(self.epoch), &*self.results, &job).await,
             16..19 => self.one_blob(&job).await,
             _ => {
@@ -353,5 +393,6 @@ pub(super) async fn audit(own: &Own, leadership: &Leadership) -> bool {
         whole &= read_result(own, Some(epoch), &*work.results, &job(name)).await.is_ok();
         whole &= work.recover(name).await.is_ok();
     }
+    whole &= read_result(own, Some(epoch), &*work.results, &job(SHORT_JOB)).await.is_ok();
     whole
 }

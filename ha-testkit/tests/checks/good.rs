@@ -3,7 +3,7 @@
 use ha_testkit::history::{Answer, Call, EarlyEnd, Event, Loss, StoredValue, What};
 
 use super::story::{
-    Story, add, calm, fault, found, next_id, publish, put_plan, put_result, remove_plan, resign, result, term,
+    Story, add, calm, campaign, fault, found, next_id, publish, put_plan, put_result, remove_plan, resign, result, term,
 };
 
 pub(crate) fn all() -> Vec<(&'static str, Vec<Event>)> {
@@ -20,6 +20,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Event>)> {
         ("keys of a backend", Story::tell(keys)),
         ("a calm that is cut short, and another one", Story::tell(calms)),
         ("state that is subsumed while it is recovered", Story::tell(overtaken)),
+        ("a component resigns, and leads again under the term that another one has kept", Story::tell(kept)),
+        ("a result is removed by several at once", Story::tell(removed_at_once)),
         ("nothing at all", Vec::new()),
     ]
 }
@@ -251,4 +253,38 @@ fn overtaken(s: &mut Story) {
     }
     s.end(beside, super::story::refused("StateMissing"));
     s.done("b", 0, Call::Recover { job: "job".into() }, found(&[5, 6]));
+}
+
+fn kept(s: &mut Story) {
+    let other = || "resource_manager".to_owned();
+    s.granted("a", 2);
+    s.note("a", What::Granted { component: other(), term: term(2) });
+    s.believes("a", 2, 10_000);
+    s.wrote("a", 2, resign());
+    s.revoked("a", 2, Loss::Resigned);
+    let campaign = s.begin("a", 0, campaign());
+    s.granted("a", 2);
+    // The one that had kept it goes, and the first keeps it on.
+    s.note("a", What::Revoked { component: other(), term: term(2), why: Loss::Resigned });
+    s.end(campaign, ha_testkit::history::Outcome::Done(Answer::Nothing));
+    s.wrote("a", 2, put_plan("plan"));
+    s.wrote("a", 2, resign());
+    s.revoked("a", 2, Loss::Resigned);
+    s.granted("a", 3);
+}
+
+fn removed_at_once(s: &mut Story) {
+    let remove = || Call::CleanResult { job: "job".into(), keeps: false };
+    let done = || ha_testkit::history::Outcome::Done(Answer::Nothing);
+    s.granted("a", 1);
+    s.wrote("a", 1, put_result("first"));
+    let all = [s.begin("a", 1, remove()), s.begin("a", 1, remove()), s.begin("a", 1, remove())];
+    s.end(all[0], done());
+    // All three had found the first; the last is told only after the next one was there.
+    s.end(all[1], done());
+    s.wrote("a", 1, put_result("second"));
+    s.end(all[2], done());
+    s.unknown("a", 1, remove());
+    s.refused("a", 1, remove(), "NotFound");
+    s.wrote("a", 1, put_result("third"));
 }

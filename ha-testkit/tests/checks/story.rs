@@ -165,6 +165,10 @@ pub(crate) fn publish(address: &str) -> Call {
     Call::Publish { component: DISPATCHER.into(), address: address.into() }
 }
 
+pub(crate) fn campaign() -> Call {
+    Call::Campaign { component: DISPATCHER.into() }
+}
+
 pub(crate) fn resign() -> Call {
     Call::Resign { component: DISPATCHER.into() }
 }

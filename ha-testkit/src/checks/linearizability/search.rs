@@ -157,14 +157,16 @@ fn twins<C: PartialEq>(calls: &[Interval<C>]) -> Vec<Option<usize>> {
         End::Returned(_) => None,
         End::Unknown { until } => Some(until.unwrap_or(u64::MAX)),
     };
+    let doubtful: Vec<(usize, &Interval<C>, u64)> =
+        calls.iter().enumerate().filter_map(|(at, call)| Some((at, call, unknown(call)?))).collect();
     let twin = |(at, call): (usize, &Interval<C>)| {
         let until = unknown(call)?;
-        let is_twin = |(other_at, other): &(usize, &Interval<C>)| {
+        let is_twin = |(other_at, other, other_until): &&(usize, &Interval<C>, u64)| {
             let earlier = (other.invoked, *other_at) < (call.invoked, at);
-            earlier && unknown(other).is_some_and(|other| other >= until) && other.call == call.call
+            earlier && *other_until >= until && other.call == call.call
         };
-        let twins = calls.iter().enumerate().filter(is_twin);
-        twins.max_by_key(|(other_at, other)| (other.invoked, *other_at)).map(|(other_at, _)| other_at)
+        let twins = doubtful.iter().filter(is_twin);
+        twins.max_by_key(|(other_at, other, _)| (other.invoked, *other_at)).map(|(other_at, ..)| *other_at)
     };
     calls.iter().enumerate().map(twin).collect()
 }

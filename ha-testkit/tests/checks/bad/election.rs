@@ -1,7 +1,9 @@
-use ha_testkit::checks::{GrantsAlternate, OldTermsWriteNothing, OneWriterPerTerm, SilenceIsPatient, TermsGrow};
+use ha_testkit::checks::{
+    DeposedAreTold, GrantsAlternate, OldTermsWriteNothing, OneWriterPerTerm, SilenceIsPatient, TermsGrow,
+};
 use ha_testkit::history::{Answer, Call, EarlyEnd, Loss, Outcome, What};
 
-use super::super::story::{Story, add, next_id, publish, put_plan, put_result, remove_plan, term};
+use super::super::story::{Story, add, campaign, next_id, publish, put_plan, put_result, remove_plan, resign, term};
 use super::{Bad, bad};
 
 pub(super) fn all() -> Vec<Bad> {
@@ -43,6 +45,32 @@ fn terms() -> Vec<Bad> {
             s.revoked("a", 2, Loss::Evicted);
             s.granted("a", 2);
         }),
+        bad(TermsGrow, "a component that resigned is granted its term again, which nobody has kept", |s| {
+            s.granted("a", 2);
+            s.wrote("a", 2, resign());
+            s.revoked("a", 2, Loss::Resigned);
+            s.granted("a", 2);
+        }),
+        bad(TermsGrow, "a component that resigned is granted its term again, which another one had lost", |s| {
+            s.granted("a", 2);
+            s.note("a", What::Granted { component: "other".into(), term: term(2) });
+            s.revoked("a", 2, Loss::Resigned);
+            s.note("a", What::Revoked { component: "other".into(), term: term(2), why: Loss::Untold });
+            s.begin("a", 0, campaign());
+            s.granted("a", 2);
+        }),
+        bad(TermsGrow, "a component that lost its term is granted it again, which another one has kept", |s| {
+            s.granted("a", 2);
+            s.note("a", What::Granted { component: "other".into(), term: term(2) });
+            s.revoked("a", 2, Loss::DeadlinePassed);
+            s.granted("a", 2);
+        }),
+        bad(TermsGrow, "a component is granted its term again, which one of another process has kept", |s| {
+            s.granted("a", 2);
+            s.note("b", What::Granted { component: "other".into(), term: term(2) });
+            s.revoked("a", 2, Loss::Resigned);
+            s.granted("a", 2);
+        }),
         bad(TermsGrow, "a new process wins an older term than was granted before it was started", |s| {
             s.granted("a", 2);
             s.started("b");
@@ -75,6 +103,10 @@ fn old_terms() -> Vec<Bad> {
         bad(OldTermsWriteNothing, "a deposed leader's write is acknowledged", |s| {
             deposed(s);
             s.wrote("a", 1, put_plan("plan 2"));
+        }),
+        bad(DeposedAreTold, "a deposed leader is answered by what is stored", |s| {
+            deposed(s);
+            s.refused("a", 1, put_result("failed"), "AlreadyExists");
         }),
         bad(OldTermsWriteNothing, "a deposed leader takes an id", |s| {
             deposed(s);

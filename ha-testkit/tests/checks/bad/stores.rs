@@ -263,6 +263,10 @@ fn orders() -> Vec<Bad> {
     ]
 }
 
+fn remove_result() -> Call {
+    Call::CleanResult { job: "job".into(), keeps: false }
+}
+
 fn more_orders() -> Vec<Bad> {
     let write = |expect, value: Option<&str>| Call::WriteKey { key: "k".into(), expect, value: value.map(Into::into) };
     let read = || Call::ReadKey { key: "k".into() };
@@ -275,6 +279,23 @@ fn more_orders() -> Vec<Bad> {
         bad(Linearizable::default(), "a clean result is dirty again", |s| {
             s.wrote("a", 1, put_result("finished"));
             s.wrote("a", 1, Call::CleanResult { job: "job".into(), keeps: true });
+            s.done("b", 0, Call::ReadResult { job: "job".into() }, result("finished", false));
+        }),
+        bad(Linearizable::default(), "a result is removed twice, one after the other", |s| {
+            s.wrote("a", 1, put_result("finished"));
+            s.wrote("a", 1, remove_result());
+            s.wrote("a", 1, remove_result());
+        }),
+        bad(Linearizable::default(), "a result is removed that there never was", |s| {
+            let one = s.begin("a", 1, remove_result());
+            let other = s.begin("a", 1, remove_result());
+            [one, other].into_iter().for_each(|begun| s.end(begun, Outcome::Done(Answer::Nothing)));
+        }),
+        bad(Linearizable::default(), "two remove a result at once, and it is there", |s| {
+            s.wrote("a", 1, put_result("finished"));
+            let one = s.begin("a", 1, remove_result());
+            let other = s.begin("a", 1, remove_result());
+            [one, other].into_iter().for_each(|begun| s.end(begun, Outcome::Done(Answer::Nothing)));
             s.done("b", 0, Call::ReadResult { job: "job".into() }, result("finished", false));
         }),
         bad(Linearizable::default(), "a result is refused although there is none", |s| {

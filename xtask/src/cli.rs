@@ -16,7 +16,10 @@ const COMMANDS: [(&str, &str); 6] = [
 const FLAGS: [(&str, &str); 6] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
-    ("--seeds N", "sim: so many seeds, from 0 on or from `--from S`; `--regressions`: those that once failed; `--mutants`: what is broken on purpose"),
+    (
+        "--seeds N",
+        "sim: so many seeds, from 0 on or from `--from S`; `--regressions`: those that once failed; `--mutants`: what is broken on purpose",
+    ),
     ("--seed S", "sim: this seed alone, as a failure says it"),
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),

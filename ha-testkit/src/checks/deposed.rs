@@ -25,7 +25,9 @@ impl Check for DeposedAreTold {
 
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
         for call in &Operations::of(history).all {
-            let (Call::PutResult { .. }, Fate::NotApplied("AlreadyExists")) = (call.call, call.fate()) else { continue };
+            let (Call::PutResult { .. }, Fate::NotApplied("AlreadyExists")) = (call.call, call.fate()) else {
+                continue;
+            };
             if let Some(newer) = call.fenced.filter(|newer| newer.position < call.invoked.position) {
                 let what = "a write under an old term is answered by a conflict".into();
                 return Err(Violation::broken(self.name(), what, call.events().chain([newer.event])));

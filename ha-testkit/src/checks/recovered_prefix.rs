@@ -31,9 +31,9 @@ impl Check for RecoveredPrefix {
 
     fn check(&self, history: &[Event]) -> Result<(), Violation> {
         for (thing, calls) in Operations::of(history).by_thing() {
-            Added::of(&calls).judge().map_err(|(what, events)| {
-                Violation::broken(self.name(), format!("{thing}: {what}"), events)
-            })?;
+            Added::of(&calls)
+                .judge()
+                .map_err(|(what, events)| Violation::broken(self.name(), format!("{thing}: {what}"), events))?;
         }
         Ok(())
     }
@@ -110,13 +110,16 @@ impl<'a, 'h> Added<'a, 'h> {
     ) -> Option<&'a Operation<'h>> {
         // Where as many newer ones are there as anybody retains, there is nothing to look for.
         let doubtful_from = found.len().checked_sub(self.quota_max.max(1)).map_or(0, |at| found[at].id);
-        missing(there, doubtful_from, found).find(|(id, add)| self.is_too_early(*id, add, recovery, found)).map(|of| of.1)
+        missing(there, doubtful_from, found)
+            .find(|(id, add)| self.is_too_early(*id, add, recovery, found))
+            .map(|of| of.1)
     }
 
     fn is_too_early(&self, id: u64, add: &Operation<'h>, recovery: &Operation<'h>, found: &[Checkpoint]) -> bool {
         // Only what was added after it, or is newer, can have taken its place.
         let takes_place = |of: u64, other: &Operation<'_>| of > id || !other.is_done_before(add.invoked.position);
-        let there = found.iter().filter_map(|checkpoint| self.adds.get(&checkpoint.id).map(|adds| (checkpoint.id, adds)));
+        let there =
+            found.iter().filter_map(|checkpoint| self.adds.get(&checkpoint.id).map(|adds| (checkpoint.id, adds)));
         let there = there.filter(|(of, adds)| adds.iter().any(|other| takes_place(*of, other)));
         let count = there.map(|(of, _)| of).collect::<BTreeSet<_>>().len();
         if count >= self.quota_max.max(1) || self.removals.may_remove(add.invoked.position, recovery.last_effect()) {

@@ -60,9 +60,7 @@ fn was_ended(ends: &[At<'_>], believer: At<'_>, term: &Term) -> bool {
         let is_later = *position > believer.position;
         match &event.what {
             What::EndedEarly { term: ended, .. } => ended == term,
-            What::Revoked { term: revoked, why, .. } => {
-                is_holder && is_later && revoked == term && why.is_own_doing()
-            }
+            What::Revoked { term: revoked, why, .. } => is_holder && is_later && revoked == term && why.is_own_doing(),
             What::Invoked { under, call: Call::Resign { .. }, .. } => {
                 is_holder && is_later && under.as_ref() == Some(term)
             }

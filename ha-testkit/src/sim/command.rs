@@ -28,7 +28,8 @@ struct Wanted {
 }
 
 fn parse(words: &[String]) -> Result<Wanted, String> {
-    let mut wanted = Wanted { first: 0, seeds: SEEDS, storage: None, history: None, regressions: false, mutants: false };
+    let mut wanted =
+        Wanted { first: 0, seeds: SEEDS, storage: None, history: None, regressions: false, mutants: false };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word == "--regressions" {
@@ -51,7 +52,8 @@ fn parse(words: &[String]) -> Result<Wanted, String> {
                 wanted.storage = Some(known.ok_or_else(|| format!("`{value}`: there are `model` and `journal`"))?);
             }
             _ => {
-                let known = "--seeds N, --seed S, --from S, --backend model|journal, --history FILE, --regressions, --mutants";
+                let known =
+                    "--seeds N, --seed S, --from S, --backend model|journal, --history FILE, --regressions, --mutants";
                 return Err(format!("unknown argument `{word}`; there are {known}"));
             }
         }
@@ -125,7 +127,9 @@ fn tell_of_mutants() -> bool {
     let _ = writeln!(out, "{:<36} {:>7} {:>8}  found by", "mutant", "seeds", "found");
     for mutant in mutants() {
         let _ = match mutant.noticed {
-            Noticed::Elsewhere { why, case } => writeln!(out, "{:<36} {:>7} {:>8}  {case}: {why}", mutant.name(), "-", "-"),
+            Noticed::Elsewhere { why, case } => {
+                writeln!(out, "{:<36} {:>7} {:>8}  {case}: {why}", mutant.name(), "-", "-")
+            }
             Noticed::Within(seeds) => match find(&mutant, seeds) {
                 Some((by, checks)) => {
                     writeln!(out, "{:<36} {seeds:>7} {:>8}  {}", mutant.name(), by + 1, checks.join(", "))

@@ -19,7 +19,8 @@ pub(super) fn written_after(history: &[Event], over: &BTreeMap<u64, u64>) -> Opt
             }
             What::Returned { op, outcome: Outcome::Done(_) } => {
                 let invoked = late.get(&(life.0, life.1, *op))?;
-                let text = format!("a write was acknowledged, which began after its term was ended\n  {invoked}\n  {event}");
+                let text =
+                    format!("a write was acknowledged, which began after its term was ended\n  {invoked}\n  {event}");
                 Some(finding("an ended term writes nothing", &text))
             }
             _ => None,

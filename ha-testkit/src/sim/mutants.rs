@@ -3,6 +3,10 @@ use super::scenario::{Scenario, Storage};
 use crate::mutants::Defect;
 
 /// Something that is broken on purpose, and where it is noticed.
+///
+/// Services that are set up wrongly have cases of their own (`tests/mutants.rs`), and are here under other names:
+/// `DeafForEver` is [`Sabotage::Deaf`], `BlindToItsDeadline` is [`Sabotage::EndlessDeadline`]. `OneClusterForAll` cannot
+/// be seen here, for there is one cluster in a world; the case X-25 notices it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Mutant {
@@ -91,10 +95,9 @@ fn of_defect(defect: Defect) -> Option<Noticed> {
             why: "a lost hint costs time only: whatever is followed is read again once in each silence",
             case: "B-67",
         },
-        Defect::LatchTakenAgain => Elsewhere {
-            why: "the services open another session for each attempt after a loss",
-            case: "B-34",
-        },
+        Defect::LatchTakenAgain => {
+            Elsewhere { why: "the services open another session for each attempt after a loss", case: "B-34" }
+        }
         Defect::AnotherClusterVisible => Elsewhere { why: "there is one cluster in a world", case: "B-64" },
     })
 }

@@ -1,4 +1,6 @@
-use ha_testkit::checks::{DeposedAreTold, GrantsAlternate, OldTermsWriteNothing, OneWriterPerTerm, SilenceIsPatient, TermsGrow};
+use ha_testkit::checks::{
+    DeposedAreTold, GrantsAlternate, OldTermsWriteNothing, OneWriterPerTerm, SilenceIsPatient, TermsGrow,
+};
 use ha_testkit::history::{Answer, Call, EarlyEnd, Loss, Outcome, What};
 
 use super::super::story::{Story, add, campaign, next_id, publish, put_plan, put_result, remove_plan, resign, term};

@@ -96,7 +96,8 @@ fn after_a_connection_that_breaks_a_write_may_have_been_applied_and_is_not_sent_
 
 #[test]
 fn after_a_silence_a_write_may_have_been_applied_and_the_wait_has_an_end() {
-    let soon = |settings| ConsulSettings { request_timeout: Duration::from_millis(300), ..settings };
+    // Connecting has no more time than that either.
+    let soon = |settings| ConsulSettings { request_timeout: Duration::from_secs(2), ..settings };
     assert_eq!(block_on(kinds(Reply::Silence, soon)), (ErrorKind::Indeterminate, ErrorKind::Unavailable));
 }
 
@@ -183,7 +184,7 @@ fn closing_ends_though_nothing_is_answered() {
             _ => Reply::Silence,
         })
         .await;
-        let settings = ConsulSettings { request_timeout: Duration::from_millis(300), ..settings(&answerer) };
+        let settings = ConsulSettings { request_timeout: Duration::from_secs(2), ..settings(&answerer) };
         let consul = connect(settings, &seam).await.unwrap();
         let session = consul.open_session(&ha_core::backend::SessionOptions::default()).await.unwrap();
         let closed = seam.timeout(Duration::from_secs(60), consul.close()).await.expect("an end");
@@ -283,7 +284,7 @@ fn the_answer_to_a_request_that_was_given_up_is_not_taken_for_that_of_the_next()
         let pair = r#"[{"LockIndex":0,"Key":"place/key","Flags":0,"Value":"djE=","CreateIndex":5,"ModifyIndex":6}]"#;
         let Reply::Raw(found) = reply(200, pair) else { unreachable!() };
         let answers = move |asked: &Asked| match asked.line.contains("place/key") {
-            true => Reply::Late(Duration::from_millis(300), found.clone()),
+            true => Reply::Late(Duration::from_secs(3), found.clone()),
             false => reply(404, ""),
         };
         let answerer = Answerer::of(&seam, answers).await;

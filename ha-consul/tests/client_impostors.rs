@@ -16,7 +16,7 @@ use ha_core::seam::Seam;
 use ha_testkit::run::block_on;
 
 const SESSION: &str = "8ec0b1f2-0000-1111-2222-333344445555";
-const SILENCE: Duration = Duration::from_millis(300);
+const SILENCE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 const WELCOME: &str = "<html>Welcome, please log in</html>";
 
@@ -26,7 +26,7 @@ fn in_order(asked: &Asked) -> Reply {
     if line.starts_with("PUT /v1/session/create") {
         reply(200, &format!("{{\"ID\":\"{SESSION}\"}}"))
     } else if line.starts_with("PUT /v1/session/renew/") {
-        reply(200, &format!("[{{\"ID\":\"{SESSION}\",\"TTL\":\"300ms\"}}]"))
+        reply(200, &format!("[{{\"ID\":\"{SESSION}\",\"TTL\":\"1s\"}}]"))
     } else if line.starts_with("PUT /v1/session/destroy/") {
         reply(200, "true")
     } else {

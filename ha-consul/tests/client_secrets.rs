@@ -56,7 +56,7 @@ async fn everything(consul: &Consul, agent: &Answerer, seam: &Seam) {
         let _ = following.changed(&Scope::Below(place), &seen).await;
     });
     until(agent, seam, "index=").await;
-    let silence = Duration::from_millis(600);
+    let silence = Duration::from_secs(2);
     let session = consul.open_session(&SessionOptions { silence, label: "test".into() }).await.unwrap();
     until(agent, seam, "/v1/agent/check/pass/").await;
     session.close().await.unwrap();

@@ -18,7 +18,7 @@ const BYTES: usize = 128 * 1024;
 const PAUSE: Duration = Duration::from_millis(15);
 /// The longest pause after answers that brought nothing new.
 const PAUSE_IN_VAIN: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An agent, the proxy in front of it, and a handle through the proxy.
 struct World {

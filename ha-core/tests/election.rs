@@ -17,8 +17,8 @@ use ha_core::{ComponentId, Error, ErrorKind, HaServices, HighAvailabilityService
 use ha_embedded::Embedded;
 use uuid::Uuid;
 
-/// Long enough that a machine that stalls for a second takes nobody's leadership away.
-const SILENCE: Duration = Duration::from_millis(1500);
+/// Long enough that a machine that stalls for two seconds takes nobody's leadership away.
+const SILENCE: Duration = Duration::from_millis(2500);
 
 fn services(store: &Embedded, seam: &Seam, label: &str) -> HaServices {
     let session = SessionOptions { silence: SILENCE, label: label.into() };
@@ -33,9 +33,9 @@ fn store() -> (Embedded, Seam) {
 }
 
 async fn within<T>(seam: &Seam, what: &str, future: impl Future<Output = T>) -> T {
-    match seam.timeout(Duration::from_secs(20), future).await {
+    match seam.timeout(Duration::from_secs(60), future).await {
         Some(value) => value,
-        None => panic!("not within 20 s: {what}"),
+        None => panic!("not within a minute: {what}"),
     }
 }
 

@@ -18,7 +18,7 @@ use ha_core::{ErrorKind, HaServices, HighAvailabilityServices, ServicesOptions};
 use ha_embedded::Embedded;
 use tokio::runtime::Runtime;
 
-const SILENCE: Duration = Duration::from_secs(2);
+const SILENCE: Duration = Duration::from_secs(3);
 const WORKERS: usize = 2;
 
 /// A process: a runtime of its own, and services whose tasks run there.
@@ -114,7 +114,7 @@ fn an_application_that_blocks_its_whole_runtime_for_many_silences_keeps_its_lead
     let seam = Seam::system();
     let store = Embedded::new(seam.clone());
     let (leader, other) = (Process::new(&store, "leader"), Process::new(&store, "standby"));
-    let leadership = leader.campaign().recv_timeout(Duration::from_secs(20)).unwrap();
+    let leadership = leader.campaign().recv_timeout(Duration::from_secs(60)).unwrap();
     let standby = standby(&other, leadership.grant().clone());
     let (epoch, until) = (leadership.token(), seam.now() + BLOCKED);
     let blocked = leader.block();
@@ -134,7 +134,7 @@ fn an_application_that_blocks_its_whole_runtime_for_many_silences_keeps_its_lead
     assert_eq!(leadership.token(), epoch);
     assert!(standby.try_recv().is_err());
     leader.runtime.block_on(leadership.resign()).unwrap();
-    let (was_valid, leadership) = standby.recv_timeout(Duration::from_secs(20)).unwrap();
+    let (was_valid, leadership) = standby.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(!was_valid && leadership.token() > epoch);
 }
 
@@ -144,7 +144,7 @@ fn with_its_runtime_blocked_a_leader_without_renewals_is_over_at_its_deadline_an
     let seam = Seam::system();
     let store = Embedded::new(seam.clone());
     let (leader, other) = (Process::new(&store, "leader"), Process::new(&store, "standby"));
-    let leadership = leader.campaign().recv_timeout(Duration::from_secs(20)).unwrap();
+    let leadership = leader.campaign().recv_timeout(Duration::from_secs(60)).unwrap();
     let standby = standby(&other, leadership.grant().clone());
     let blocked = leader.block();
     store.freeze(&holder(&store)).unwrap();
@@ -159,14 +159,14 @@ fn with_its_runtime_blocked_a_leader_without_renewals_is_over_at_its_deadline_an
     }
     let refused = leadership.writer().draft().map(drop).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotLeader, "nor is anything sent under it");
-    let (was_valid, next) = standby.recv_timeout(Duration::from_secs(20)).unwrap();
+    let (was_valid, next) = standby.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(!was_valid, "at no instant do both hold");
     assert!(next.token() > leadership.token());
     blocked.assert_blocked();
     assert!(!leadership.is_valid());
     drop(blocked);
     // The reason is known as soon as the runtime goes on.
-    let lost = leader.runtime.block_on(async { seam.timeout(Duration::from_secs(20), leadership.lost()).await });
+    let lost = leader.runtime.block_on(async { seam.timeout(Duration::from_secs(60), leadership.lost()).await });
     assert!(lost.is_some());
     drop((leadership, next));
 }
@@ -177,12 +177,12 @@ fn with_its_runtime_blocked_a_leader_whose_session_is_revoked_is_over_at_once() 
     let seam = Seam::system();
     let store = Embedded::new(seam.clone());
     let (leader, other) = (Process::new(&store, "leader"), Process::new(&store, "standby"));
-    let leadership = leader.campaign().recv_timeout(Duration::from_secs(20)).unwrap();
+    let leadership = leader.campaign().recv_timeout(Duration::from_secs(60)).unwrap();
     let standby = standby(&other, leadership.grant().clone());
     let blocked = leader.block();
     store.revoke(&holder(&store)).unwrap();
     assert!(!leadership.is_valid());
-    let (was_valid, next) = standby.recv_timeout(Duration::from_secs(20)).unwrap();
+    let (was_valid, next) = standby.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(!was_valid && next.token() > leadership.token());
     blocked.assert_blocked();
     drop(blocked);

@@ -106,12 +106,12 @@ pub trait Store: Send + Sync + 'static {
     /// The silence that sessions of the suite are opened with: as short as the backend allows
     /// without being ended by a busy machine.
     fn silence(&self) -> Duration {
-        Duration::from_secs(1)
+        Duration::from_secs(2)
     }
 
     /// How long the suite waits for something that must happen, beyond silence, before it fails.
     fn patience(&self) -> Duration {
-        Duration::from_secs(20)
+        Duration::from_secs(40)
     }
 
     /// Ends a session as if its silence had run out: it is over with

@@ -77,6 +77,7 @@
 //! * [`history`]: what happened in a cluster, as events that a program can judge, one JSON line each; and [`checks`],
 //!   which judge it: an invariant for each promise of the library, and a search for an order of the calls that explains
 //!   their answers ([`checks::linearizability`]). A simulation and real processes are judged by the same ones.
+//! * [`page`]: a history as one HTML page with its timeline, to look at.
 //! * [`journal`]: a device in memory that a journal can be kept on, with everything that can go wrong with one.
 //! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
 //!   so that a green suite means something.
@@ -112,6 +113,7 @@ pub mod history;
 pub mod hosted;
 pub mod journal;
 pub mod mutants;
+pub mod page;
 #[cfg(unix)]
 pub mod process;
 pub mod proxy;

@@ -18,7 +18,7 @@ use crate::registry::Case;
 
 /// No case takes this long unless something hangs, or the store is far slower than the largest cases
 /// bear: they make a thousand commits, and leave ten thousand keys.
-const CASE_MAX: Duration = Duration::from_secs(120);
+const CASE_MAX: Duration = Duration::from_secs(300);
 
 /// A running case.
 pub type Running = Pin<Box<dyn Future<Output = ()>>>;

@@ -22,7 +22,7 @@ use ha_testkit::trials::{self, ASK_EVERY, Late, Member as _, Work, assert_all_wa
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-const SILENCE: Duration = Duration::from_millis(1500);
+const SILENCE: Duration = Duration::from_millis(2500);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize)]

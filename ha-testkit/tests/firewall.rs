@@ -64,7 +64,8 @@ fn is_inside(test: &str) -> bool {
 }
 
 fn namespaces() -> Result<(), String> {
-    let script = "ip link set lo up && iptables -A INPUT -p tcp --dport 1 -j REJECT --reject-with tcp-reset";
+    // The lock on the tables is one for all namespaces: whoever comes second waits.
+    let script = "ip link set lo up && iptables -w 60 -A INPUT -p tcp --dport 1 -j REJECT --reject-with tcp-reset";
     let output = Command::new("unshare").args(["--net", "sh", "-c", script]).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
@@ -75,7 +76,11 @@ fn namespaces() -> Result<(), String> {
 
 /// Sets rules inside the namespace.
 fn iptables(arguments: &str) {
-    let status = Command::new("iptables").args(arguments.split(' ')).status().expect("`iptables` was found before");
+    let status = Command::new("iptables")
+        .args(["-w", "60"])
+        .args(arguments.split(' '))
+        .status()
+        .expect("`iptables` was found before");
     assert!(status.success(), "iptables {arguments}");
 }
 
@@ -226,7 +231,7 @@ fn dropped_packets_hide_a_death_and_silence_decides() {
     }
     block_on(async {
         // Fails if nothing heard is taken for evidence.
-        let (w, silence) = (World::new(), Duration::from_millis(1500));
+        let (w, silence) = (World::new(), Duration::from_millis(2500));
         let mut leader = Process::spawn(w.seam.clone(), "leader", &w.member("killed", silence));
         let address: SocketAddr = serde_json::from_value(leader.told("leading").await.value).unwrap();
         let standby = w.member("standby", silence).services(&w.seam).await;

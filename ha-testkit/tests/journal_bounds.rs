@@ -295,3 +295,44 @@ fn sessions_that_are_over_leave_nothing_to_look_after() {
         assert!(device.reads() - before < 60, "{} reads in two idle minutes", device.reads() - before);
     });
 }
+
+#[test]
+fn renewals_do_not_wait_behind_the_writes_of_many() {
+    // By the clock of the simulation: nothing but what waits for the device takes time.
+    sim::run(8, async |seam| {
+        let journal = MemoryJournal::new(seam.clone());
+        let device = journal.handle();
+        device.faults().slow(Duration::from_millis(20), Duration::ZERO);
+        let backend = open(device, &seam).await;
+        let session = session(&backend, Duration::from_secs(2)).await;
+        assert!(matches!(session.try_acquire(&latch(), "x".into(), None).await, Ok(Acquire::Won(_))));
+        let end = seam.now() + Duration::from_secs(5);
+        let writers = (0..32).map(|name| {
+            let (seam, backend) = (&seam, &backend);
+            async move {
+                for n in 0.. {
+                    if seam.now() > end {
+                        return;
+                    }
+                    write(backend, seam, &format!("{name}/{n}"), 1).await;
+                }
+            }
+        });
+        join_all(writers).await;
+        assert!(!session.valid_until().is_past(seam.now()), "the session was starved");
+    });
+}
+
+#[test]
+fn what_waits_together_shares_an_entry() {
+    sim::run(9, async |seam| {
+        let journal = MemoryJournal::new(seam.clone());
+        let device = journal.handle();
+        device.faults().slow(Duration::from_millis(5), Duration::ZERO);
+        let backend = JournalBackend::open(device, seam.clone(), JournalOptions::default()).await.unwrap();
+        let writers = (0..64).map(|name| name.to_string()).collect::<Vec<_>>();
+        join_all(writers.iter().map(|name| write(&backend, &seam, name, 5))).await;
+        let entries = journal.entries().len();
+        assert!(entries <= 64 * 5 / 10, "320 commits took {entries} entries");
+    });
+}

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use ha_core::backend::{Acquire, Backend, Commit, Ended, Expect, Key, Latch, Outcome, Prefix, Session, SessionOptions};
 use ha_core::journal::{JournalBackend, JournalOptions};
 use ha_core::seam::Seam;
@@ -234,9 +233,11 @@ fn a_link_that_comes_late_is_unknown_and_counts_if_the_number_is_free() {
     block_on(async {
         let world = World::new();
         let ((backend, device), (other, _)) = (world.open().await, world.open().await);
-        device.faults().publishes([PublishFault::Later(Duration::from_millis(50))]);
+        let gate = Gate::shut();
+        device.faults().publishes([PublishFault::LaterThan(gate.clone())]);
         let error = backend.commit(&world.create("late")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
+        gate.open();
         world.eventually("the late link is seen", async || has(&other, "late").await).await;
         assert!(has(&backend, "late").await);
     });
@@ -247,10 +248,13 @@ fn the_next_entry_takes_the_number_from_a_link_that_comes_late() {
     block_on(async {
         let world = World::new();
         let (backend, device) = world.open().await;
-        device.faults().publishes([PublishFault::Later(Duration::from_millis(100))]);
+        let gate = Gate::shut();
+        device.faults().publishes([PublishFault::LaterThan(gate.clone())]);
         let error = backend.commit(&world.create("late")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
         assert_applied(backend.commit(&world.create("next")).await);
+        gate.open();
+        // It finds its number taken, now or while there are more.
         world.seam.sleep(Duration::from_millis(300)).await;
         world.write(&backend, "more", 10).await;
         assert!(!has(&backend, "late").await, "its number has another entry");
@@ -369,57 +373,18 @@ fn handles_opened_while_everything_is_swept_find_the_newest_state() {
 }
 
 #[test]
-fn renewals_do_not_wait_behind_the_writes_of_many() {
-    block_on(async {
-        let world = World::new();
-        let (backend, device) = world.open().await;
-        let session = world.session(&backend, Duration::from_secs(2)).await;
-        assert!(matches!(session.try_acquire(&latch(), "x".into(), None).await, Ok(Acquire::Won(_))));
-        device.faults().slow(Duration::from_millis(20), Duration::ZERO);
-        let end = world.seam.now() + Duration::from_secs(5);
-        let writers = (0..32).map(|name| {
-            let (world, backend) = (&world, &backend);
-            async move {
-                for n in 0.. {
-                    if world.seam.now() > end {
-                        return;
-                    }
-                    assert_applied(backend.commit(&world.create(&format!("{name}/{n}"))).await);
-                }
-            }
-        });
-        join_all(writers).await;
-        assert!(!session.valid_until().is_past(world.seam.now()), "the session was starved");
-    });
-}
-
-#[test]
-fn what_waits_together_shares_an_entry() {
-    block_on(async {
-        let world = World::new();
-        let device = world.journal.handle();
-        let shared: Arc<MemoryHandle> = Arc::clone(&device);
-        let backend = JournalBackend::open(shared, world.seam.clone(), JournalOptions::default()).await.unwrap();
-        device.faults().slow(Duration::from_millis(5), Duration::ZERO);
-        let writers = (0..64).map(|name| name.to_string()).collect::<Vec<_>>();
-        join_all(writers.iter().map(|name| world.write(&backend, name, 5))).await;
-        let entries = world.journal.entries().len();
-        assert!(entries <= 64 * 5 / 10, "320 commits took {entries} entries");
-    });
-}
-
-#[test]
 fn an_attempt_on_a_latch_that_comes_late_does_not_outlive_its_closed_session() {
     block_on(async {
         let world = World::new();
         let ((backend, device), (other, _)) = (world.open().await, world.open().await);
         let session = world.session(&backend, HOUR).await;
         // The end of the session finds no place, and the attempt comes to be there after all.
-        let late = PublishFault::Later(Duration::from_millis(200));
-        device.faults().publishes([late, PublishFault::FailBefore]);
+        let gate = Gate::shut();
+        device.faults().publishes([PublishFault::LaterThan(gate.clone()), PublishFault::FailBefore]);
         let error = session.try_acquire(&latch(), "x".into(), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
         assert_eq!(session.close().await.unwrap_err().kind(), ErrorKind::Unavailable);
+        gate.open();
         world.eventually("the late attempt is seen", async || has(&other, "lead/latch").await).await;
         world.successor(&other).await;
     });
@@ -430,10 +395,12 @@ fn who_asks_again_after_an_unknown_attempt_learns_what_it_was() {
     block_on(async {
         let world = World::new();
         let (backend, device) = world.open().await;
-        device.faults().publishes([PublishFault::Later(Duration::from_millis(50))]);
+        let gate = Gate::shut();
+        device.faults().publishes([PublishFault::LaterThan(gate.clone())]);
         let session = world.session(&backend, HOUR).await;
         let error = session.try_acquire(&latch(), "x".into(), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
+        gate.open();
         world.eventually("the late attempt is seen", async || has(&backend, "lead/latch").await).await;
         let Ok(Acquire::Won(term)) = session.try_acquire(&latch(), "x".into(), None).await else {
             panic!("it holds it")
@@ -441,7 +408,7 @@ fn who_asks_again_after_an_unknown_attempt_learns_what_it_was() {
         assert_eq!(backend.read(latch().key()).await.unwrap().unwrap().held, Some(term));
 
         // And here the second question takes the number: then the attempt was none, and the session is over.
-        device.faults().publishes([PublishFault::Later(Duration::from_millis(200))]);
+        device.faults().publishes([PublishFault::LaterThan(Gate::shut())]);
         let other = Latch::below(&Prefix::new("other").unwrap());
         let session = world.session(&backend, HOUR).await;
         assert!(session.try_acquire(&other, "x".into(), None).await.is_err());
@@ -485,7 +452,7 @@ fn a_leader_that_is_cut_off_is_over_at_its_deadline_and_another_wins_later() {
     block_on(async {
         let world = World::new();
         let ((leader, device), (other, _)) = (world.open().await, world.open().await);
-        let session = world.session(&leader, Duration::from_secs(1)).await;
+        let session = world.session(&leader, Duration::from_secs(3)).await;
         assert!(matches!(session.try_acquire(&latch(), "x".into(), None).await, Ok(Acquire::Won(_))));
         device.faults().cut_off(true);
         let deadline = session.valid_until();

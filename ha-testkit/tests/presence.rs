@@ -30,7 +30,7 @@ use tempfile::TempDir;
 
 /// Longer than any wait here: whoever leads before it is over was not let in by silence.
 const LONG: Duration = Duration::from_secs(600);
-const SHORT: Duration = Duration::from_millis(1500);
+const SHORT: Duration = Duration::from_millis(2500);
 
 #[derive(Serialize, Deserialize)]
 struct Member {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tempfile::TempDir;
 
-const SILENCE: Duration = Duration::from_millis(1500);
+const SILENCE: Duration = Duration::from_millis(2500);
 /// More than any of these tests writes: nothing is subsumed, so that everything acknowledged must be there.
 const RETAINED: usize = 1_000_000;
 

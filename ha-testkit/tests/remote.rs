@@ -17,7 +17,10 @@ use ha_testkit::run::block_on;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const SILENCE: Duration = Duration::from_secs(1);
+/// Long enough that a machine that stalls for two seconds ends no session.
+const SILENCE: Duration = Duration::from_millis(2500);
+/// How long a client waits for an answer that is held.
+const SOON: Duration = Duration::from_secs(1);
 
 struct World {
     seam: Seam,
@@ -36,7 +39,7 @@ impl World {
 
     /// A client that gives up soon on what is not answered.
     async fn hasty(&self) -> Remote {
-        let options = RemoteOptions { label: "hasty".into(), answer_max: Duration::from_millis(200) };
+        let options = RemoteOptions { label: "hasty".into(), answer_max: SOON };
         Remote::connect_with(self.server.address(), options, self.seam.clone()).await.unwrap()
     }
 
@@ -81,7 +84,7 @@ fn a_commit_whose_answer_is_held_is_unknown_and_applied_once() {
         w.server.hold(client.id(), Hold::Answers).unwrap();
         let error = client.commit(&w.put("k")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
-        assert!(w.stored("k").await);
+        w.until_stored("k").await;
         w.server.hold(client.id(), Hold::Nothing).unwrap();
         let observer = w.client().await;
         let before = observer.list(&Prefix::root()).await.unwrap().mark;

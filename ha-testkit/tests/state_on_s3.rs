@@ -64,7 +64,7 @@ fn objects(server: &S3, prefix: &str) -> Vec<String> {
 
 fn quick(retry: &str) -> StorageOptions {
     StorageOptions::new()
-        .with("high-availability.storage.request-timeout", "2 s")
+        .with("high-availability.storage.request-timeout", "10 s")
         .with("high-availability.storage.retry-timeout", retry)
         .with("high-availability.storage.part-size", "5 mb")
 }
@@ -151,9 +151,9 @@ async fn a_server_that_dies_and_comes_back_delays_writes_and_reads_and_loses_not
 async fn a_server_that_stands_still_is_an_error_in_time_and_goes_on_afterwards() {
     let seam = Seam::system();
     let Some(server) = server(&seam).await else { return };
-    let storage = server.storage("stops", &quick("1 s"));
-    let handle = storage.write(&folder(), "state".into()).await.unwrap();
+    let handle = server.storage("stops", &quick("60 s")).write(&folder(), "state".into()).await.unwrap();
     server.stop().await;
+    let storage = server.storage("stops", &quick("1 s").with("high-availability.storage.request-timeout", "2 s"));
     let asked = async {
         let kind = |error: Error| error.kind();
         assert_eq!(storage.write(&folder(), "more".into()).await.map_err(kind), Err(ErrorKind::Storage));

@@ -28,12 +28,21 @@ struct Store {
 }
 
 impl Store {
+    /// With time for everything that comes to an end, however slow this machine is.
     fn new(seam: &Seam) -> Self {
-        let (plan, inner) = (StatePlan::none(), Arc::new(InMemory::new()));
+        Self::within(seam, StatePlan::none(), Arc::new(InMemory::new()), ["30 s", "60 s"])
+    }
+
+    /// The same states and faults, for who gives up soon: a request after the first, all of it after the second.
+    fn hasty(&self, seam: &Seam, within: [&str; 2]) -> Self {
+        Self::within(seam, self.plan.clone(), Arc::clone(&self.inner), within)
+    }
+
+    fn within(seam: &Seam, plan: StatePlan, inner: Arc<InMemory>, within: [&str; 2]) -> Self {
         let faulty = FaultyStates::new(Arc::clone(&inner) as Arc<dyn ObjectStore>, seam.clone(), plan.clone());
         let options = StorageOptions::new()
-            .with("high-availability.storage.request-timeout", "300 ms")
-            .with("high-availability.storage.retry-timeout", "1 s")
+            .with("high-availability.storage.request-timeout", within[0])
+            .with("high-availability.storage.retry-timeout", within[1])
             .with("high-availability.storage.part-size", "5 mb");
         let storage = StateStorage::over_network(Arc::new(faulty), "memory:///", &options, seam.clone()).unwrap();
         Self { plan, inner, storage }
@@ -146,12 +155,13 @@ async fn a_store_that_hangs_is_an_error_in_time_whatever_is_asked() {
     {
         store.plan.always(call, StateFault::Hang);
     }
-    let storage = &store.storage;
+    let hasty = store.hasty(&seam, ["300 ms", "1 s"]);
+    let storage = &hasty.storage;
     let kind = |result: Result<(), ha_core::Error>| result.unwrap_err().kind();
     let asked = async {
         let one_by_one = [
-            kind(store.write("state").await.map(drop)),
-            kind(store.write(large()).await.map(drop)),
+            kind(hasty.write("state").await.map(drop)),
+            kind(hasty.write(large()).await.map(drop)),
             kind(storage.read(&small).await.map(drop)),
             kind(storage.read(&big).await.map(drop)),
             kind(storage.read_chunks(&big).await.map(drop)),
@@ -162,7 +172,7 @@ async fn a_store_that_hangs_is_an_error_in_time_whatever_is_asked() {
     };
     assert!(seam.timeout(PATIENCE, asked).await.is_some(), "longer than {PATIENCE:?}");
     store.plan.clear();
-    assert_eq!(storage.read(&small).await.unwrap(), "state", "nothing was deleted");
+    assert_eq!(store.storage.read(&small).await.unwrap(), "state", "nothing was deleted");
 }
 
 #[tokio::test]
@@ -183,7 +193,7 @@ async fn a_large_state_goes_in_parts_and_comes_back_as_it_was() {
 #[tokio::test]
 async fn parts_go_on_while_nobody_looks() {
     let seam = Seam::system();
-    let store = Store::new(&seam);
+    let store = Store::new(&seam).hasty(&seam, ["2 s", "60 s"]);
     let calls = async |call, most: usize| {
         let arrived = async {
             while store.plan.calls(call) < most {
@@ -206,14 +216,15 @@ async fn parts_go_on_while_nobody_looks() {
     let first = chunks.next().await.unwrap().unwrap();
     calls(StateCall::Get, before + 3).await;
     // Longer than a request may take.
-    seam.sleep(Duration::from_secs(2)).await;
+    seam.sleep(Duration::from_secs(4)).await;
     let rest: Vec<Bytes> = chunks.try_collect().await.unwrap();
     assert!([&first[..], &rest.concat()].concat() == large());
 }
 
 #[tokio::test]
 async fn an_upload_that_breaks_off_is_never_seen() {
-    let store = Store::new(&Seam::system());
+    let seam = Seam::system();
+    let store = Store::new(&seam).hasty(&seam, ["10 s", "1 s"]);
     for (call, fault) in [
         (StateCall::Part, StateFault::FailBefore),
         (StateCall::Part, StateFault::FailAfter),

@@ -13,7 +13,7 @@ const COMMANDS: [(&str, &str); 6] = [
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 6] = [
+const FLAGS: [(&str, &str); 7] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
     (
@@ -23,6 +23,7 @@ const FLAGS: [(&str, &str); 6] = [
     ("--seed S", "sim: this seed alone, as a failure says it"),
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
+    ("--page FILE", "sim: with one seed: its timeline, as one HTML page to look at"),
 ];
 
 /// What one invocation asks for.

@@ -105,7 +105,7 @@ impl World {
             target: Target::Retrieved(self.watch()),
             network: Arc::new(self.network.clone()),
             seam: self.seam.clone(),
-            patience: Duration::from_secs(30),
+            patience: Duration::from_secs(120),
         }
     }
 
@@ -350,7 +350,7 @@ async fn whoever_asks_one_that_does_not_lead_is_sent_to_the_leader() {
     until(&mut events, "the leader", |what| matches!(what, What::Settled { .. })).await;
     let target = Target::Address(standby);
     let (network, seam) = (Arc::new(network), world.seam.clone());
-    let client = Client { target, network, seam, patience: Duration::from_secs(30) };
+    let client = Client { target, network, seam, patience: Duration::from_secs(120) };
     let status: ClusterStatus = client.status().await.unwrap();
     assert_eq!(status.leader, leader);
     // A worker that means another leadership is refused.

@@ -24,7 +24,7 @@ fn file(folder: &Path, kind: &str, agent: &str) -> std::path::PathBuf {
          high-availability:\n\
          \x20 cluster-id: /configured\n\
          \x20 storageDir: file://{states}\n\
-         \x20 session.silence: 2 s\n\
+         \x20 session.silence: 4 s\n\
          \x20 consul:\n\
          \x20   host: {host}\n\
          \x20   port: {port}\n\

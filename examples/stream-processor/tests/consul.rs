@@ -100,7 +100,7 @@ async fn by_silence_alone_and_on_a_given_agent_it_succeeds_and_its_members_end()
     let seam = Seam::system();
     let Some(agent) = on_an_agent(&seam).await else { return };
     let files = tempfile::tempdir().unwrap();
-    let words = ["--kill", "1", "--events", "30000", "--presence", "off", "--silence-ms", "1500", "--json"];
+    let words = ["--kill", "1", "--events", "30000", "--presence", "off", "--silence-ms", "3000", "--json"];
     let output = ended(demo(&words, Some(&agent.address()), files.path()).spawn().unwrap(), &seam).await;
     let report = verified(&output);
     assert_eq!(report["failovers"], 1);

@@ -155,7 +155,7 @@ async fn dies(at: usize, last: Last) -> bool {
         target: Target::Retrieved(observer.cluster_rest_endpoint_leader_retriever().unwrap().watch()),
         network: Arc::new(world.network.clone()),
         seam: world.seam.clone(),
-        patience: Duration::from_secs(60),
+        patience: Duration::from_secs(120),
     };
 
     let reached = Arc::new(Notify::new());

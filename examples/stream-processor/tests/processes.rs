@@ -100,7 +100,7 @@ impl Cluster {
     /// A job manager that can be reached, and where.
     async fn job_manager(&self) -> (Process, String) {
         let storage = format!("file://{}/state", self.directory.path().display());
-        let more = ["--storage", &storage, "--silence-ms", "1500", "--checkpoint-events", "10000"];
+        let more = ["--storage", &storage, "--silence-ms", "3000", "--checkpoint-events", "10000"];
         let process = self.run("job-manager", &more);
         let said = process.told("said").await.value;
         let address = said.as_str().and_then(|line| line.rsplit(' ').next()).expect("it says its address").to_owned();
@@ -191,7 +191,7 @@ async fn a_job_survives_its_leader_and_a_worker_exactly_once_and_is_never_run_ag
         target: Target::Retrieved(services.cluster_rest_endpoint_leader_retriever().unwrap().watch()),
         network: Arc::new(Tcp::new(cluster.seam.clone())),
         seam: cluster.seam.clone(),
-        patience: Duration::from_secs(30),
+        patience: Duration::from_secs(120),
     };
     // Far more than can flow between two looks at the status.
     let mut submit = cluster.submit("1200000", &["--wait", "--verify", "--json"]);
@@ -269,7 +269,7 @@ async fn a_job_manager_that_was_paused_does_not_answer_for_its_successor() {
         target: Target::Address(address.to_owned()),
         network: Arc::new(Tcp::new(seam.clone())),
         seam: seam.clone(),
-        patience: Duration::from_secs(30),
+        patience: Duration::from_secs(120),
     };
     cluster.until(&client(&address), "the first leader", |status| status.leader == address).await;
     first.stop().await;

@@ -5,7 +5,7 @@ use ha::seam::Seam;
 use ha_testkit::servers::consul::{Agent, Options};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::world::{On, World, leads, run, run_with};
 
@@ -47,7 +47,10 @@ fn storage() -> (TempDir, String) {
 fn a_dead_server_is_told_on_one_line() {
     run(async {
         let (_folder, storage) = storage();
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        // Bound, so that nothing else comes there, and nobody listens.
+        let dead = TcpSocket::new_v4().unwrap();
+        dead.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = dead.local_addr().unwrap().port();
         each(&format!("consul://127.0.0.1:{port}/flink?storageDir={storage}"), 3);
         Ok(())
     });

@@ -27,7 +27,7 @@ pub(crate) const TREATMENTS: [Treatment; 7] = [
 async fn step(w: &World, leadership: &Leadership) -> Option<u64> {
     let counter = leadership.checkpoint_recovery_factory().create_checkpoint_id_counter(&JobId::new("job").unwrap());
     counter.start().await.ok()?;
-    let deadline = w.seam.now() + Duration::from_secs(30);
+    let deadline = w.seam.now() + Duration::from_secs(120);
     while w.seam.now() < deadline {
         match counter.get_and_increment().await {
             Ok(id) => return Some(id),

@@ -25,6 +25,7 @@ pub(crate) const SILENCE: Duration = Duration::from_millis(1500);
 const RETAINED: usize = 1_000_000;
 /// Between two writes, so that the test process is not starved.
 const PAUSE: Duration = Duration::from_millis(5);
+const CONNECTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Where a process belongs, and how it reaches its servers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,7 +54,15 @@ impl Member {
     }
 
     pub(crate) async fn services(&self, seam: &Seam) -> HaServices {
-        let consul = Consul::connect(self.settings(), seam.clone()).await.unwrap();
+        // A process that gets no time at its start misses an answer that came.
+        let give_up = seam.now() + CONNECTED_WITHIN;
+        let consul = loop {
+            match Consul::connect(self.settings(), seam.clone()).await {
+                Ok(consul) => break consul,
+                Err(error) => assert!(seam.now() < give_up, "{error}"),
+            }
+            seam.sleep(PAUSE).await;
+        };
         let storage = StateStorage::open(&self.storage, seam.clone()).unwrap();
         let session = SessionOptions { silence: self.silence, label: self.label.clone() };
         let options = ServicesOptions { root: self.root.clone(), session, ..ServicesOptions::default() };

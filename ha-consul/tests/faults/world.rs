@@ -23,7 +23,7 @@ static AGENT: OnceCell<Arc<Agent>> = OnceCell::const_new();
 static HEAVY: Mutex<()> = Mutex::const_new(());
 
 /// How long anything is waited for that must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs a test; where there is no Consul, it is shown as skipped here, and fails where `CI` is set.
 pub(crate) fn run(test: impl Future<Output = Result<(), Missing>>) {

@@ -63,7 +63,7 @@ async fn a_store_that_fails_is_told_and_one_that_answers_again_too() {
 #[tokio::test]
 async fn a_store_that_never_answers_makes_it_unready_and_not_dead() {
     for fault in [Fault::CrashBefore, Fault::Fail] {
-        let world = World { silence: Duration::from_millis(200), ..World::new() };
+        let world = World { silence: Duration::from_secs(1), ..World::new() };
         let leader = world.leader().await;
         assert!(leader.services.health().is_ready());
         leader.trap.arm(1, fault);

@@ -234,12 +234,12 @@ pub(crate) fn job(name: &str) -> JobId {
     JobId::new(name).unwrap()
 }
 
-/// Waits until the claim holds; fails the test if it does not within thirty seconds.
+/// Waits until the claim holds; fails the test if it does not within a minute.
 pub(crate) async fn eventually(what: &str, mut claim: impl AsyncFnMut() -> bool) {
     let seam = Seam::system();
-    let give_up = seam.now() + Duration::from_secs(30);
+    let give_up = seam.now() + Duration::from_secs(60);
     while !claim().await {
-        assert!(seam.now() < give_up, "not within thirty seconds: {what}");
+        assert!(seam.now() < give_up, "not within a minute: {what}");
         seam.sleep(Duration::from_millis(2)).await;
     }
 }

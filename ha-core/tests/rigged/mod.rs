@@ -176,8 +176,8 @@ impl Session for RiggedSession {
     }
 }
 
-/// Long enough that a machine that stalls for a second takes nobody's leadership away.
-pub(crate) const SILENCE: Duration = Duration::from_millis(1500);
+/// Long enough that a machine that stalls for two seconds takes nobody's leadership away.
+pub(crate) const SILENCE: Duration = Duration::from_millis(2500);
 
 pub(crate) fn options(label: &str) -> ServicesOptions {
     let session = SessionOptions { silence: SILENCE, label: label.into() };
@@ -199,9 +199,9 @@ pub(crate) fn store() -> (Embedded, Seam) {
 }
 
 pub(crate) async fn within<T>(seam: &Seam, what: &str, future: impl Future<Output = T>) -> T {
-    match seam.timeout(Duration::from_secs(30), future).await {
+    match seam.timeout(Duration::from_secs(60), future).await {
         Some(value) => value,
-        None => panic!("not within 30 s: {what}"),
+        None => panic!("not within a minute: {what}"),
     }
 }
 

@@ -29,9 +29,9 @@ use ha_embedded::Embedded;
 use uuid::Uuid;
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match Seam::system().timeout(Duration::from_secs(30), future).await {
+    match Seam::system().timeout(Duration::from_secs(60), future).await {
         Some(value) => value,
-        None => panic!("not within 30 s: {what}"),
+        None => panic!("not within a minute: {what}"),
     }
 }
 

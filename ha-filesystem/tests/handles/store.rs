@@ -147,7 +147,8 @@ impl Store for ProcessesStore {
     }
 
     fn silence(&self) -> Duration {
-        Duration::from_millis(1500)
+        // Each handle has a process of its own, and a case may have a dozen.
+        Duration::from_secs(3)
     }
 
     async fn connect(&self) -> Result<Arc<dyn Backend>, Error> {

@@ -75,8 +75,7 @@ fn a_wall_clock_that_jumps_ends_no_leadership_and_prolongs_none() {
         // Fails if a deadline, a silence, an order or a sweep rests on the wall clock of any process.
         let w = World::in_memory();
         let (one, other) = (jumping(0), jumping(3));
-        let member =
-            |label: &str| Member { ignore_locks: true, silence: Duration::from_millis(600), ..w.member(label) };
+        let member = |label: &str| Member { ignore_locks: true, silence: Duration::from_secs(2), ..w.member(label) };
         let leader_backend = member("leader").backend(&one).await.unwrap();
         let leader = member("leader").services_on(Arc::clone(&leader_backend), &one);
         let standby = member("standby").services(&other).await;

@@ -6,12 +6,15 @@ use ha_core::HighAvailabilityServices;
 use ha_testkit::run::block_on;
 
 use crate::member::{Member, acknowledged, checkpoints, leads_after, numbers, writes};
-use crate::world::{World, found};
+use crate::world::{ENDLESS, World, found};
 
-/// Each leads in its place, and is disturbed by nothing that befalls another one.
+/// Each leads in its place, and is disturbed by nothing that befalls another one. With a silence that no test waits for: the
+/// lock of the one that dies is evidence.
 async fn assert_apart(w: &World, members: &[Member]) {
+    let members = members.iter().map(|member| Member { silence: ENDLESS, ..member.clone() });
+    let members: Vec<Member> = members.collect();
     let mut processes = Vec::new();
-    for member in members {
+    for member in &members {
         let process = member.spawn(&w.seam);
         // At once, whoever leads elsewhere.
         leads_after(&process, 0).await;

@@ -17,11 +17,11 @@ use crate::fixture;
 use crate::member::{Member, acknowledged, checkpoints};
 
 /// How long a session may be silent where silence is to decide.
-pub(crate) const SILENCE: Duration = Duration::from_millis(1500);
+pub(crate) const SILENCE: Duration = Duration::from_millis(2500);
 /// And where it is not: no test waits for that.
 pub(crate) const ENDLESS: Duration = Duration::from_secs(3600);
 /// How long anything is waited for that must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Many processes are much for a small machine: those tests take turns.

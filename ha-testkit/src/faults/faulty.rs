@@ -29,6 +29,7 @@ impl Faulty {
     async fn reading(&self, call: Call, operation: &'static str, about: &str) -> Result<Option<Fault>, Error> {
         match self.plan.choose(call, [about]) {
             Some(Fault::Delay(by)) => self.seam.sleep(by).await,
+            Some(Fault::Held) => self.plan.held().await,
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::LoseWakeUp) => return Ok(Some(Fault::LoseWakeUp)),
             Some(_) => return Err(unavailable(operation)),
@@ -70,6 +71,7 @@ impl Backend for Faulty {
         match self.plan.choose(Call::Commit, keys) {
             None | Some(Fault::LoseWakeUp) => {}
             Some(Fault::Delay(by)) => self.seam.sleep(by).await,
+            Some(Fault::Held) => self.plan.held().await,
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::FailBefore) => return Err(unavailable("commit")),
             Some(Fault::FailAfter) => {

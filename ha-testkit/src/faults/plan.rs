@@ -8,6 +8,7 @@ use ha_core::backend::{Acquire, Outcome};
 use ha_core::{Error, ErrorKind};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
+use tokio::sync::watch;
 
 /// Which call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,8 @@ pub enum Call {
 pub enum Fault {
     /// It takes that much longer before anything is sent.
     Delay(Duration),
+    /// It waits, before anything is sent, for [`Plan::let_go`].
+    Held,
     /// It is never sent and never answered.
     Hang,
     /// Nothing is sent; answered `Unavailable`.
@@ -77,6 +80,8 @@ struct Inner {
     storm: Option<Storm>,
     calls: BTreeMap<Call, usize>,
     held_back: Vec<Late>,
+    /// How often was let go what is held.
+    gate: watch::Sender<u64>,
 }
 
 struct Rule {
@@ -139,6 +144,11 @@ impl Plan {
         self.inner().calls.get(&call).copied().unwrap_or(0)
     }
 
+    /// Lets every call go on that is [held](Fault::Held) now.
+    pub fn let_go(&self) {
+        self.inner().gate.send_modify(|times| *times += 1);
+    }
+
     /// How many calls are held back.
     #[must_use]
     pub fn held_back(&self) -> usize {
@@ -177,6 +187,13 @@ impl Plan {
         let (hit, which) = (storm.random.next_u32() % storm.one_in == 0, storm.random.next_u32() as usize);
         let fault = storm.faults.get(which % storm.faults.len().max(1)).copied();
         fault.filter(|_| hit)
+    }
+
+    /// Waits for the next [`Plan::let_go`].
+    pub(super) async fn held(&self) {
+        let mut gate = self.inner().gate.subscribe();
+        // The sender lives in `self`.
+        let _ = gate.changed().await;
     }
 
     pub(super) fn hold_back(&self, late: Late) {

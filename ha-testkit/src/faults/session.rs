@@ -34,6 +34,7 @@ impl Session for FaultySession {
         match self.plan.choose(Call::Acquire, [latch.key().as_str()]) {
             None | Some(Fault::LoseWakeUp) => {}
             Some(Fault::Delay(by)) => self.seam.sleep(by).await,
+            Some(Fault::Held) => self.plan.held().await,
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::FailBefore) => return Err(unavailable("acquire")),
             Some(Fault::FailAfter) => {
@@ -65,6 +66,7 @@ impl Session for FaultySession {
         match self.plan.choose(Call::Release, [latch.key().as_str()]) {
             None | Some(Fault::LoseWakeUp) => {}
             Some(Fault::Delay(by)) => self.seam.sleep(by).await,
+            Some(Fault::Held) => self.plan.held().await,
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::FailBefore) => return Err(unavailable("release")),
             Some(Fault::FailAfter) => {

@@ -46,6 +46,8 @@ pub enum PublishFault {
     FailAfter,
     /// The answer is lost, and the link happens that much later, if the number is free then.
     Later(Duration),
+    /// The answer is lost, and the link happens when the gate is opened, if the number is free then.
+    LaterThan(Gate),
     /// It never answers and does nothing.
     Hang,
     /// The process stands still before the link.

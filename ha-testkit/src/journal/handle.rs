@@ -63,6 +63,15 @@ impl MemoryHandle {
                 self.medium.seam.spawn(late).detach();
                 Err(lost())
             }
+            PublishFault::LaterThan(gate) => {
+                let (medium, bytes) = (Arc::clone(&self.medium), bytes.clone());
+                let late = async move {
+                    gate.pass().await;
+                    medium.link(number, &bytes);
+                };
+                self.medium.seam.spawn(late).detach();
+                Err(lost())
+            }
             PublishFault::Hang => std::future::pending().await,
             PublishFault::HeldBefore(gate) => {
                 gate.pass().await;

@@ -134,8 +134,9 @@ impl Store for ModelStore {
     }
 
     fn patience(&self) -> Duration {
-        // A defect that shows itself as silence is waited for to the end.
-        if self.shared.defect == Defect::None { Duration::from_secs(20) } else { Duration::from_secs(3) }
+        // The defect that shows itself as silence is waited for to the end. None of the others is found in this way, and
+        // a machine that is slow must not be taken for it.
+        Duration::from_secs(if self.shared.defect == Defect::WakeUpLost { 3 } else { 40 })
     }
 
     async fn expire(&self, session: &str) {

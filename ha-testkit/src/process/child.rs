@@ -18,7 +18,7 @@ use super::Event;
 use super::role::{Part, VARIABLE};
 
 /// How long a wait lasts before the process is taken for one that does not do its part.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The most events that are kept of one process; more are a mistake.
 const EVENTS_MAX: usize = 1 << 20;
 /// The longest line that is read for an event, in bytes.
@@ -105,7 +105,7 @@ impl Process {
     /// Waits until it has told an event of that name, and answers the first one.
     ///
     /// # Panics
-    /// It does not come within a minute, or the process ends before. The text shows what it wrote.
+    /// It does not come within two minutes, or the process ends before. The text shows what it wrote.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
@@ -164,7 +164,7 @@ impl Process {
     /// Answers the moment just before.
     ///
     /// # Panics
-    /// It has ended already, or is not stopped within a minute.
+    /// It has ended already, or is not stopped within two minutes.
     ///
     /// # Cancel safety
     /// After a drop it is stopped, or will be.
@@ -187,7 +187,7 @@ impl Process {
     /// Waits until it has ended, reaps it, and has read all that it told before.
     ///
     /// # Panics
-    /// It does not end within a minute, or something that it started still holds its standard output.
+    /// It does not end within two minutes, or something that it started still holds its standard output.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.

@@ -10,7 +10,7 @@ use ha_core::seam::{Moment, Seam};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// How long a server may take to stand still or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How much of what a server wrote is shown, in bytes.
 const SHOWN_BYTES: u64 = 16 * 1024;
 
@@ -93,7 +93,7 @@ impl Program {
     }
 
     /// # Panics
-    /// It has ended already, or is not stopped within a minute.
+    /// It has ended already, or is not stopped within two minutes.
     pub(super) async fn stop(&self) -> Moment {
         let at = self.signal(Signal::STOP);
         let pid = Pid::from_child(&self.child);
@@ -109,7 +109,7 @@ impl Program {
     }
 
     /// # Panics
-    /// It does not end within a minute.
+    /// It does not end within two minutes.
     pub(super) async fn exited(&mut self) {
         self.poll("it ends", || self.has_ended()).await;
         self.reap();

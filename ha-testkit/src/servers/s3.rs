@@ -20,7 +20,7 @@ use super::{http, sought};
 use crate::factory::Missing;
 
 /// How long it may take until it serves.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(10);
 const BUCKET: &str = "states";
 const ACCESS_KEY: &str = "test-access-key";
@@ -44,7 +44,7 @@ impl S3 {
     /// [`Missing`]: there is no program.
     ///
     /// # Panics
-    /// It does not serve within a minute; the text shows what it wrote.
+    /// It does not serve within two minutes; the text shows what it wrote.
     ///
     /// # Cancel safety
     /// After a drop nothing is left of it.
@@ -127,7 +127,7 @@ impl S3 {
     /// Waits until it serves.
     ///
     /// # Panics
-    /// It does not within a minute, or ends.
+    /// It does not within two minutes, or ends.
     pub async fn ready(&self) {
         let deadline = self.seam.now() + PATIENCE;
         // Any answer will do: this one is a refusal.
@@ -156,7 +156,7 @@ impl S3 {
     /// Stops all of its threads. Answers the moment just before.
     ///
     /// # Panics
-    /// It has ended already, or is not stopped within a minute.
+    /// It has ended already, or is not stopped within two minutes.
     pub async fn stop(&self) -> Moment {
         self.program.stop().await
     }

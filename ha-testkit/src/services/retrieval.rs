@@ -215,7 +215,7 @@ pub async fn lr_16_many_subscribers_share_one_watch(c: Cluster) {
     for (_, listener) in &listeners {
         heard(&c, listener, 2).await;
     }
-    assert_eq!(blocked.told().len(), 1, "one that blocks holds up nobody else");
+    assert_eq!(blocked.until(&c, 1).await.len(), 1, "one that blocks holds up nobody else");
     assert!(observer.line.watching() <= 1, "one watch for all: {}", observer.line.watching());
     blocked.unblock();
 }

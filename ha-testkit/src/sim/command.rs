@@ -8,7 +8,9 @@ use std::time::Duration;
 use ha_core::seam::Seam;
 
 use super::{Mutant, Noticed, REGRESSIONS, Ran, Scenario, Storage, Summary, mutants, simulate};
+use crate::checks;
 use crate::history::write_lines;
+use crate::page::Page;
 
 /// How many seeds there are by default.
 const SEEDS: u64 = 1000;
@@ -23,13 +25,14 @@ struct Wanted {
     seeds: u64,
     storage: Option<Storage>,
     history: Option<String>,
+    page: Option<String>,
     regressions: bool,
     mutants: bool,
 }
 
 fn parse(words: &[String]) -> Result<Wanted, String> {
     let mut wanted =
-        Wanted { first: 0, seeds: SEEDS, storage: None, history: None, regressions: false, mutants: false };
+        Wanted { first: 0, seeds: SEEDS, storage: None, history: None, page: None, regressions: false, mutants: false };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word == "--regressions" {
@@ -47,13 +50,14 @@ fn parse(words: &[String]) -> Result<Wanted, String> {
             "--from" => wanted.first = number()?,
             "--seed" => (wanted.first, wanted.seeds) = (number()?, 1),
             "--history" => wanted.history = Some(value.clone()),
+            "--page" => wanted.page = Some(value.clone()),
             "--backend" => {
                 let known = [Storage::Model, Storage::Journal].into_iter().find(|storage| storage.name() == value);
                 wanted.storage = Some(known.ok_or_else(|| format!("`{value}`: there are `model` and `journal`"))?);
             }
             _ => {
-                let known =
-                    "--seeds N, --seed S, --from S, --backend model|journal, --history FILE, --regressions, --mutants";
+                let known = "--seeds N, --seed S, --from S, --backend model|journal, --history FILE, --page FILE, \
+                             --regressions, --mutants";
                 return Err(format!("unknown argument `{word}`; there are {known}"));
             }
         }
@@ -61,7 +65,26 @@ fn parse(words: &[String]) -> Result<Wanted, String> {
     if wanted.history.is_some() && wanted.seeds != 1 {
         return Err("`--history` is the history of one seed: say which by `--seed S`".into());
     }
+    if wanted.page.is_some() && wanted.seeds != 1 {
+        return Err("`--page` shows the history of one seed: say which by `--seed S`".into());
+    }
     Ok(wanted)
+}
+
+/// The timeline of a world. Violations that were found in it are shown with their events.
+fn page(ran: &Ran) -> String {
+    let scenario = &ran.scenario;
+    let mut page = Page::new(format!("Simulation of seed {}", scenario.seed), &ran.history)
+        .fact("storage", scenario.storage.name())
+        .fact("again", scenario.replay());
+    let judged = checks::judge(&ran.history);
+    for finding in &ran.findings {
+        page = match judged.iter().find(|violation| violation.check == finding.check) {
+            Some(violation) => page.violations(std::slice::from_ref(violation)),
+            None => page.finding(&finding.check, &finding.text),
+        };
+    }
+    page.to_string()
 }
 
 /// Does what those words ask for, on all cores; whether every world was as it must be.
@@ -99,6 +122,9 @@ pub fn command(words: &[String]) -> Result<bool, String> {
             if let Some(file) = &wanted.history {
                 let lines = write_lines(&ran.history);
                 std::fs::write(file, lines).map_err(|error| format!("{file}: {error}"))?;
+            }
+            if let Some(file) = &wanted.page {
+                std::fs::write(file, page(&ran)).map_err(|error| format!("{file}: {error}"))?;
             }
             if !ran.findings.is_empty() {
                 tell(&ran);
@@ -190,10 +216,10 @@ mod tests {
 
     #[test]
     fn words_are_understood_or_refused_by_name() {
-        let wanted = parsed("--seed 7 --backend journal --history h.jsonl").unwrap();
+        let wanted = parsed("--seed 7 --backend journal --history h.jsonl --page p.html").unwrap();
         assert_eq!((wanted.first, wanted.seeds, wanted.storage), (7, 1, Some(Storage::Journal)));
         assert!(parsed("").is_ok_and(|wanted| wanted.seeds == SEEDS));
-        for line in ["--seed", "--seeds x", "--sed 7", "--backend consul", "--seeds 2 --history h"] {
+        for line in ["--seed", "--seeds x", "--sed 7", "--backend consul", "--seeds 2 --history h", "--page p"] {
             assert!(parsed(line).is_err(), "`{line}` was accepted");
         }
     }

@@ -18,7 +18,7 @@ use ha_testkit::journal::MemoryJournal;
 use ha_testkit::process::role;
 use ha_testkit::run::block_on;
 
-const SILENCE: Duration = Duration::from_millis(1500);
+const SILENCE: Duration = Duration::from_millis(2500);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process with one handle on a journal in its memory. Its device answers that much later.

@@ -81,7 +81,7 @@ fn records_are_read_as_they_were_written() {
         let mut random = mutations::Random::new(seed);
         let (count, epoch) = (random.next(), random.next());
         let name = (0..random.next() % 40).filter_map(|_| char::from_u32(random.next() as u32 % 0x11_0000)).collect();
-        let state = (random.next() % 2 == 0).then(decoders::handle);
+        let state = random.next().is_multiple_of(2).then(decoders::handle);
         let (body, id) = (Sample { name, count, state }, WriteId::from_bits(random.next(), random.next()));
         let read = record::decode::<Sample>(&stored(&record::encode(&body, id, epoch).unwrap())).unwrap();
         assert_eq!((read.body, read.write_id, read.epoch), (body, id, epoch), "seed {seed}");

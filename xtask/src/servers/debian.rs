@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Package, quiet};
+use super::{PAUSES, Package, persevere, quiet};
 
 /// It fetches as the machine's own apt does: by its proxies, certificates and passwords.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
@@ -17,7 +17,8 @@ const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 pub(super) fn fetch_and_unpack(packages: &[Package], folder: &Path) -> Result<(), String> {
     let package = package_for(packages, architecture()?.trim())?;
     let file = folder.join("package.deb");
-    fetch(package, &mirrors()?, &file)?;
+    let mirrors = mirrors()?;
+    persevere(package.name(), &PAUSES, || fetch(package, &mirrors, &file))?;
     let tree = folder.join("tree");
     quiet(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&tree))?;
     std::fs::remove_file(&file).map_err(|error| format!("{} could not be removed: {error}", file.display()))
@@ -69,8 +70,7 @@ fn fetch(package: &Package, mirrors: &BTreeSet<String>, file: &Path) -> Result<(
             Err(why) => failures.push(why),
         }
     }
-    let name = package.pool_path.rsplit('/').next().unwrap_or(package.pool_path);
-    Err(format!("none of {} configured mirrors gave {name}: {}", mirrors.len(), failures.join("; ")))
+    Err(format!("none of {} configured mirrors gave {}: {}", mirrors.len(), package.name(), failures.join("; ")))
 }
 
 /// Once more, and not by whoever fetched it.

@@ -5,6 +5,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::metadata;
 use crate::steps::{Context, Verdict};
@@ -43,6 +44,12 @@ pub(crate) struct Package {
     /// Below the address of a mirror.
     pool_path: &'static str,
     sha256: &'static str,
+}
+
+impl Package {
+    fn name(&self) -> &'static str {
+        self.pool_path.rsplit('/').next().unwrap_or(self.pool_path)
+    }
 }
 
 /// The newest version that a free distribution has: later ones have another licence. It is old, and what it
@@ -159,6 +166,25 @@ fn advice(server: &Server, why: &str) -> String {
     )
 }
 
+/// Before what comes over a network is asked for again: most of what goes wrong there is over in a moment.
+const PAUSES: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(10), Duration::from_secs(30)];
+
+/// Tries until it succeeds; once more than there are pauses. Each failure but the last is shown here.
+fn persevere(what: &str, pauses: &[Duration], mut attempt: impl FnMut() -> Result<(), String>) -> Result<(), String> {
+    for (number, pause) in pauses.iter().enumerate() {
+        let Err(why) = attempt() else { return Ok(()) };
+        let (try_number, tries) = (number + 1, pauses.len() + 1);
+        println!("{what}: try {try_number} of {tries} failed, the next is in {} s: {why}", pause.as_secs());
+        rest(*pause);
+    }
+    attempt()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a developer's tool waits for a network; nothing is simulated here")]
+fn rest(pause: Duration) {
+    std::thread::sleep(pause);
+}
+
 /// Runs to the end without a word; answers what it printed, or what it complained about last.
 fn quiet(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
@@ -223,6 +249,18 @@ mod tests {
         assert_eq!(present(&SERVERS[0], None, Some(path)), Ok(Some(full.join("consul"))));
         let path = env::join_paths([&empty]).unwrap();
         assert_eq!(present(&SERVERS[0], None, Some(path)), Ok(None));
+    }
+
+    #[test]
+    fn what_fails_for_a_while_is_tried_again_and_what_goes_on_failing_is_told() {
+        for (failures, expected) in [(0, Ok(())), (2, Ok(())), (9, Err("failure 2".to_owned()))] {
+            let mut tried = 0;
+            let outcome = persevere("it", &[Duration::ZERO; 2], || {
+                tried += 1;
+                if tried > failures { Ok(()) } else { Err(format!("failure {}", tried - 1)) }
+            });
+            assert_eq!((outcome, tried), (expected, (failures + 1).min(3)), "{failures}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use super::quiet;
+use super::{PAUSES, persevere, quiet};
 
 /// Built quickly rather than to be quick, but for a debug build its checksums would take most of a test's time.
 const PROFILE: [&str; 3] =
@@ -21,6 +21,7 @@ pub(super) fn build(name: &str, version: &str, features: &str, folder: &Path) ->
     command.args(["install", name, "--version", version, "--features", features, "--locked", "--no-track"]);
     command.args(PROFILE.iter().flat_map(|setting| ["--config", setting]));
     command.arg("--root").arg(folder.join("tree/usr")).arg("--target-dir").arg(&build);
-    quiet(&mut command)?;
+    // What was built before a download failed is not built again.
+    persevere(name, &PAUSES[2..], || quiet(&mut command).map(drop))?;
     std::fs::remove_dir_all(&build).map_err(|error| format!("{} could not be removed: {error}", build.display()))
 }

@@ -164,7 +164,7 @@ impl Agent {
     /// Asks it for something, with its management token if it has one. `path` begins with `/v1/`.
     ///
     /// # Panics
-    /// It does not answer within 20 seconds.
+    /// It does not answer within a minute.
     pub async fn ask(&self, method: &str, path: &str, body: &[u8]) -> Answer {
         self.ask_as(self.token.as_deref(), method, path, body).await
     }
@@ -265,7 +265,7 @@ impl Agent {
     /// Lets it leave its cluster and end.
     ///
     /// # Panics
-    /// It refuses, or does not end within a minute.
+    /// It refuses, or does not end within two minutes.
     pub async fn leave(&mut self) {
         let answer = self.ask("PUT", "/v1/agent/leave", b"").await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -275,7 +275,7 @@ impl Agent {
     /// Stops all of its threads, as a long pause of the machine does. Answers the moment just before.
     ///
     /// # Panics
-    /// It has ended already, or is not stopped within a minute.
+    /// It has ended already, or is not stopped within two minutes.
     pub async fn stop(&self) -> Moment {
         self.program.stop().await
     }
@@ -291,7 +291,7 @@ impl Agent {
     /// Waits until it has ended.
     ///
     /// # Panics
-    /// It does not within a minute.
+    /// It does not within two minutes.
     pub async fn exited(&mut self) {
         self.program.exited().await;
     }

@@ -57,4 +57,10 @@ pub const REGRESSIONS: &[Regression] = &[
         storage: Storage::Model,
         found: "a counter had an id less than was taken, for the same reason",
     },
+    Regression {
+        seed: 2100,
+        storage: Storage::Model,
+        found: "a deposed leader that was in doubt about an add listed what the next one subsumed just then, and said \
+                that state was missing",
+    },
 ];

@@ -10,8 +10,8 @@ const COMMANDS: [(&str, &str); 9] = [
     ("docs", "rewrite the documents that are generated from the code"),
     ("sim", "simulate whole clusters, one for each seed, and judge them"),
     ("chaos", "hinder real processes on a real backend, and judge what they did"),
-    ("soak", "run everything in cycles for minutes or simulated hours, and judge whether anything grows"),
     ("fuzz", "try the decoders with mutated bytes, for a time: `fuzz [--seconds N] [TARGET]`"),
+    ("soak", "run everything in cycles for minutes or simulated hours, and judge whether anything grows"),
     ("servers", "find the real servers that tests start, or unpack them below the target folder"),
     ("fix", "apply clippy's own repairs, then format"),
     ("help", "this text"),
@@ -26,9 +26,9 @@ const FLAGS: [(&str, &str); 12] = [
     ),
     ("--seed S", "sim: this seed alone, as a failure says it"),
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
+    ("--minutes N, --hours N", "soak: so long, of real or of simulated time; `--leak task` and others must be found"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
     ("--page FILE", "sim: with one seed: its timeline, as one HTML page to look at"),
-    ("--minutes N, --hours N", "soak: so long, of real or of simulated time; `--leak task` and others must be found"),
     ("--seconds N", "fuzz: so many for each target; 60 unless told"),
     ("--backend NAME", "chaos: `consul` or `filesystem`"),
     ("--seconds N", "chaos: for how long; `--seed S` chooses the faults, `--workers K` says how many processes"),
@@ -44,9 +44,9 @@ pub(crate) enum Command {
     Sim(Vec<String>),
     /// The words for the chaos, which knows them itself.
     Chaos(Vec<String>),
+    Fuzz(Fuzzing),
     /// The words for the soak, which knows them itself.
     Soak(Vec<String>),
-    Fuzz(Fuzzing),
     Servers,
     Fix,
     Help,
@@ -81,8 +81,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
         "test" => selection(rest).map(Command::Test),
         "sim" => Ok(Command::Sim(rest.to_vec())),
         "chaos" => Ok(Command::Chaos(rest.to_vec())),
-        "soak" => Ok(Command::Soak(rest.to_vec())),
         "fuzz" => Fuzzing::parse(rest).map(Command::Fuzz),
+        "soak" => Ok(Command::Soak(rest.to_vec())),
         "docs" => plain(Command::Docs),
         "servers" => plain(Command::Servers),
         "fix" => plain(Command::Fix),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_simulation_the_chaos_and_the_soak_get_their_words_as_they_are() {
+    fn programs_of_their_own_get_their_words_as_they_are() {
         let words = || vec!["--seed".to_owned(), "7".to_owned()];
         assert_eq!(parsed("sim --seed 7"), Ok(Command::Sim(words())));
         assert_eq!(parsed("chaos --seed 7"), Ok(Command::Chaos(words())));

@@ -42,10 +42,10 @@ fn main() -> ExitCode {
         }
         Command::Test(selection) => return report::test(&selection),
         Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
-        Command::Sim(words) => simulate(&words),
-        Command::Chaos(words) => chaos(&words),
-        Command::Soak(words) => soak(&words),
+        Command::Sim(words) => run_quickly("ha-testkit --bin simulate", &words),
+        Command::Chaos(words) => run_quickly("chaos --bin chaos", &words),
         Command::Fuzz(fuzzing) => fuzz::run(&fuzzing),
+        Command::Soak(words) => run_quickly("soak", &words),
         Command::Servers => tree::find_root().and_then(|root| servers::install(&root)),
         Command::Fix => fix(),
     };
@@ -58,26 +58,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Simulates in release mode: there is much to do.
-fn simulate(words: &[String]) -> Result<(), String> {
+/// Runs a program of this workspace in release mode: it has much to do.
+fn run_quickly(package_and_program: &str, words: &[String]) -> Result<(), String> {
     let root = tree::find_root()?;
-    let mut command = process::cargo(&root, "run --release --quiet --package ha-testkit --bin simulate --");
-    command.args(words);
-    process::run(command)
-}
-
-/// In release mode, too: some ten thousand calls are judged.
-fn chaos(words: &[String]) -> Result<(), String> {
-    let root = tree::find_root()?;
-    let mut command = process::cargo(&root, "run --release --quiet --package chaos --bin chaos --");
-    command.args(words);
-    process::run(command)
-}
-
-/// Lets the library run for long, and judges whether anything grows.
-fn soak(words: &[String]) -> Result<(), String> {
-    let root = tree::find_root()?;
-    let mut command = process::cargo(&root, "run --release --quiet --package soak --");
+    let mut command = process::cargo(&root, &format!("run --release --quiet --package {package_and_program} --"));
     command.args(words);
     process::run(command)
 }

@@ -137,18 +137,41 @@ impl DefaultCompletedCheckpointStore {
 
     /// Reads the store anew and ends the doubt. On failure nothing changes.
     pub(super) async fn synchronise(&self, state: &mut State) -> Result<(), Error> {
-        let found = pointer::list(self.writer.backend().as_ref(), &self.job, self.writer.formats()).await?;
+        let mut seen = self.list().await?;
+        // Race: we are deposed and do not know it yet; the next leader subsumes what we have just listed.
+        // Closed by: a list whose state is gone counts only if the same pointers still stand.
+        // Cost if missed: state is said to be missing although nothing is lost.
+        for _ in 1..pointer::LISTS_MAX {
+            match self.synchronise_with(state, &seen).await {
+                Err(error) if error.kind() == ErrorKind::StateMissing => {
+                    let now = self.list().await?;
+                    if pointer::revisions(&now) == pointer::revisions(&seen) {
+                        return Err(error);
+                    }
+                    seen = now;
+                }
+                done => return done,
+            }
+        }
+        self.synchronise_with(state, &seen).await
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, Error> {
+        pointer::list(self.writer.backend().as_ref(), &self.job, self.writer.formats()).await
+    }
+
+    async fn synchronise_with(&self, state: &mut State, found: &[Found]) -> Result<(), Error> {
         let added = state.doubt.as_ref().and_then(|doubt| doubt.added.as_ref());
         let (mut held, mut unknown, mut applied) = (Vec::new(), Vec::new(), false);
         for found in found {
-            let Found { id, pointer, revision } = &found;
+            let Found { id, pointer, revision } = found;
             let known = state.held.get(id).filter(|held| held.handle == pointer.state);
             let ours = added.filter(|(checkpoint, handle)| checkpoint.id == *id && *handle == pointer.state);
             applied |= ours.is_some();
             let checkpoint = known.map(|held| &held.checkpoint).or(ours.map(|(checkpoint, _)| checkpoint));
             match checkpoint.map(Arc::clone) {
                 Some(checkpoint) => held.push(Held { checkpoint, handle: pointer.state.clone(), revision: *revision }),
-                None => unknown.push(found),
+                None => unknown.push(found.clone()),
             }
         }
         held.extend(pointer::load(self.writer.seam(), &self.storage, &self.job, unknown).await?);

@@ -18,7 +18,7 @@ use crate::{Error, ErrorKind, JobId, JobStatus};
 const LOADS: usize = 16;
 
 /// How often the pointers are listed while others change them.
-const LISTS_MAX: usize = 5;
+pub(super) const LISTS_MAX: usize = 5;
 
 const ADVICE: &str = "nothing was skipped and nothing deleted: restore the entry, or remove it with the repair tool \
                       and accept an older checkpoint";
@@ -85,7 +85,7 @@ pub(crate) fn read_in(entry: &Entry, formats: Formats) -> Result<(CompletedCheck
 }
 
 /// A pointer as it was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) id: u64,
     pub(super) pointer: Pointer,
@@ -129,6 +129,11 @@ pub(super) async fn list(backend: &dyn Backend, job: &JobId, formats: Formats) -
     snapshot.entries.iter().map(|entry| Found::decode(entry, formats)).collect()
 }
 
+/// By what two lists are told apart.
+pub(super) fn revisions(found: &[Found]) -> Vec<(u64, Revision)> {
+    found.iter().map(|found| (found.id, found.revision)).collect()
+}
+
 /// Lists and loads all. If a state is missing because its checkpoint was subsumed after the list,
 /// by a leader that this process only reads beside, the list is made anew; otherwise it fails.
 pub(super) async fn recover(writer: &Writer, storage: &StateStorage, job: &JobId) -> Result<Vec<Held>, Error> {
@@ -139,7 +144,6 @@ pub(super) async fn recover(writer: &Writer, storage: &StateStorage, job: &JobId
         measured::recovery_step("checkpoints", "list", began, seam);
         Ok::<_, Error>(found)
     };
-    let revisions = |found: &[Found]| found.iter().map(|f| (f.id, f.revision)).collect::<Vec<_>>();
     let mut found = list().await?;
     for _ in 1..LISTS_MAX {
         let seen = revisions(&found);

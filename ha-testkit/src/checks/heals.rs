@@ -5,7 +5,8 @@ use crate::history::Event;
 /// The cluster heals within a bound once there are no faults.
 ///
 /// Each calm says the bound, and whoever runs the cluster notes when it was whole. A calm that new faults end before
-/// the bound proves nothing, and so does a history without a calm; one that ends before it does not prove that the cluster healed, and does not pass.
+/// the bound proves nothing, and so does a history without a calm; one that ends before it does not prove that the
+/// cluster healed, and does not pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Heals;
 
@@ -19,7 +20,10 @@ impl Check for Heals {
     }
 
     fn promised_in(&self) -> Place {
-        Place { file: "docs/failure-model.md", words: "A watch that dies without a word costs time, not correctness" }
+        // `docs/proof.md#healing`. The bound of a simulation is `sim::HEALS_WITHIN`.
+        let words = "Once the faults stop, somebody leads, every observer shows who, and writes are acknowledged, \
+                     within a bound";
+        Place { file: "docs/proof.md", words }
     }
 
     fn check(&self, history: &[Event]) -> Result<(), Violation> {

@@ -153,6 +153,8 @@ fn checkpoint_call<'h>(operation: &Operation<'h>) -> Option<CheckpointCall<&'h s
 fn result_calls<'h>(operation: &Operation<'h>) -> Vec<JobResultCall<&'h str>> {
     match (operation.call, operation.fate()) {
         (Call::PutResult { .. }, Fate::NotApplied("AlreadyExists")) => vec![JobResultCall::CreateRefused],
+        // It has looked, and nothing was there.
+        (Call::CleanResult { .. }, Fate::NotApplied("NotFound")) => vec![JobResultCall::Read(None)],
         (_, Fate::NotApplied(_)) => Vec::new(),
         (Call::PutResult { result, .. }, _) => vec![JobResultCall::Create(result)],
         (Call::CleanResult { keeps: false, .. }, Fate::Done(_)) => {

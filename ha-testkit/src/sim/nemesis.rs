@@ -78,6 +78,7 @@ async fn one(world: &Arc<World>, step: &Step, stale: Option<StoreTerm>) {
             }
         }
         Trouble::Fading => fading(world, process).await,
+        Trouble::HeldUp => held_up(world, process).await,
         Trouble::FalseEvidence => false_evidence(world),
         Trouble::StaleEvidence => stale_evidence(world, stale),
         Trouble::Revoke | Trouble::ForgetSessions | Trouble::Tamper => operate(world, step.trouble),
@@ -118,6 +119,16 @@ async fn fading(world: &World, process: usize) {
     line.set(|weather| weather.cut_there = true);
     world.seam.sleep(silence * 3 / 2).await;
     line.set(|weather| (weather.answer_us, weather.cut_there) = (None, false));
+}
+
+/// Now and then a write of the leader is held up, sent again and answered; then what it was made for is over, and the
+/// first copy arrives.
+async fn held_up(world: &World, process: usize) {
+    let process = world.leader().map_or(process, |(leader, ..)| leader);
+    let Some(line) = &world.processes[process].line else { return };
+    line.set(|weather| weather.held_up = 150);
+    world.seam.sleep(Duration::from_secs(8)).await;
+    line.set(|weather| weather.held_up = 0);
 }
 
 /// What lasts, and ends.

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use tokio::sync::oneshot;
 
+use super::backend::PATIENCE;
 use super::counters::{Counters, Injected};
 use super::executor::{Executor, Owner};
 use super::store::{Answer, Request, Store};
@@ -26,6 +27,8 @@ pub(super) struct Weather {
     pub(super) unanswered: u64,
     /// A request arrives seconds later, when nobody waits for it any more.
     pub(super) late: u64,
+    /// A write arrives after its sender has stopped waiting, and has sent it again.
+    pub(super) held_up: u64,
     /// Two copies of a write arrive, one right after the other.
     pub(super) twice: u64,
     /// A watch is told nothing.
@@ -43,6 +46,7 @@ impl Weather {
             lost: 0,
             unanswered: 0,
             late: 0,
+            held_up: 0,
             twice: 0,
             deaf: 0,
             cut_there: false,
@@ -115,6 +119,7 @@ impl Line {
         let mut state = self.state();
         let State { weather, random } = &mut *state;
         let mut chance = |thousandths: u64| random.next_u64() % 1000 < thousandths;
+        let held_up = request.is_write() && chance(weather.held_up);
         let (lost, unanswered, late) = (chance(weather.lost), chance(weather.unanswered), chance(weather.late));
         let (twice, deaf) = (chance(weather.twice), chance(weather.deaf));
         let mut within = |range: &Range<u64>| {
@@ -126,13 +131,16 @@ impl Line {
         if late && !lost {
             there += Duration::from_millis(500 + random.next_u64() % 20_000);
         }
+        if held_up && !lost {
+            there += PATIENCE + Duration::from_millis(random.next_u64() % 4000);
+        }
         drop(state);
         let twice = twice && request.is_write();
         let deaf = deaf && request.is_watch();
         let counted = [
             (lost, Injected::RequestLost),
             (unanswered && !lost, Injected::AnswerLost),
-            (late && !lost, Injected::DeliveredLate),
+            ((late || held_up) && !lost, Injected::DeliveredLate),
             (twice, Injected::DeliveredTwice),
             (deaf, Injected::WatchLost),
         ];

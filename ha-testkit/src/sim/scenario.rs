@@ -109,6 +109,8 @@ pub(super) enum Trouble {
     Storm,
     /// Messages take long.
     Slow,
+    /// Writes of the leader are held up for longer than it waits for their answers.
+    HeldUp,
     /// Answers to the leader take long, and then nothing gets through to the store.
     Fading,
     /// Watches are told nothing.
@@ -149,13 +151,15 @@ impl Trouble {
         Self::SlowStates,
         Self::FalseEvidence,
     ];
-    const ON_THE_MODEL: [Self; 12] = [
+    const ON_THE_MODEL: [Self; 14] = [
         Self::CutThere,
         Self::CutBack,
         Self::Storm,
         Self::Storm,
         Self::Storm,
         Self::Slow,
+        Self::HeldUp,
+        Self::HeldUp,
         Self::Fading,
         Self::Fading,
         Self::StaleEvidence,
@@ -175,6 +179,7 @@ impl Trouble {
             Self::CutOff => "cut off",
             Self::Storm => "storm",
             Self::Slow => "slow network",
+            Self::HeldUp => "writes held up",
             Self::Fading => "fading",
             Self::Deaf => "watches lost",
             Self::StoreErrors => "store errors",

@@ -12,8 +12,12 @@ use super::world::{AUDITOR, Common, World};
 use crate::checks::{Check as _, SilenceIsPatient, Violation};
 use crate::history::{Event, What};
 
-/// Within what time the cluster heals once nothing goes wrong any more, by the clock of the world. What was sent
-/// before arrives up to 20 seconds late, and who waits for an answer that was lost waits up to 35.
+/// The healing bound of a simulated world: within what time the cluster is whole again once nothing goes wrong any more,
+/// by the clock of the world. Whole is: somebody leads and has published, every observer of every process shows it, and
+/// a write was acknowledged. `docs/proof.md#healing` says how it comes about, and what it is elsewhere.
+///
+/// It is made of what may still be on its way when the calm begins: a message arrives up to 20 seconds late; whoever
+/// waits for the answer to a watch that was lost does so for 35 seconds; a silence lasts up to 5; and a few round trips.
 pub const HEALS_WITHIN: Duration = Duration::from_secs(60);
 /// Within what time a last process leads and has read everything.
 const AUDITED_WITHIN: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use ha_testkit::history::{Answer, Call, Event, Loss};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::story::{Story, add, found, next_id, put_plan, remove_plan};
+use super::story::{Story, add, found, next_id, publish, put_plan, put_result, remove_plan, result};
 
 /// A store as it is, of which the history tells what its callers learn.
 #[derive(Default)]
@@ -80,6 +80,53 @@ fn long_histories_with_unknown_outcomes_pass_in_about_as_many_steps_as_they_have
         let history = long_history(seed, 1500, 100);
         assert_eq!(Linearizable { steps_max: 8 * history.len() }.check(&history), Ok(()), "seed {seed}");
         assert_eq!(checks::judge(&history), [], "seed {seed}");
+    }
+}
+
+/// As [`long_history`], with jobs that end now and then, results that come and go, and observers.
+fn whole_run(seed: u64, calls: usize) -> Vec<Event> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let remove = [Call::RemoveCounter { job: "job".into() }, Call::RemoveCheckpoints { job: "job".into() }];
+    Story::tell(|s| {
+        let (mut truth, mut epoch) = (Truth::default(), 0);
+        let mut leader = "b";
+        for at in 0..calls {
+            if at % 150 == 0 {
+                if epoch > 0 {
+                    s.revoked(leader, epoch, Loss::Untold);
+                }
+                epoch += 1;
+                leader = if epoch % 2 == 0 { "a" } else { "b" };
+                s.granted(leader, epoch);
+                s.wrote(leader, epoch, publish(leader));
+                ["watch", "listener"].into_iter().for_each(|one| s.shown("c", one, Some((epoch, leader))));
+            }
+            truth.step(s, &mut random, epoch, at);
+            if at % 10 == 0 {
+                s.believes(leader, epoch, 1);
+                s.wrote(leader, epoch, put_result(&format!("result {at}")));
+                let answer = result(&format!("result {at}"), false);
+                s.done("c", 0, Call::ReadResult { job: "job".into() }, answer);
+                s.wrote(leader, epoch, Call::CleanResult { job: "job".into(), keeps: false });
+            }
+            if at % 1000 == 999 {
+                (truth.next, truth.checkpoints) = (0, BTreeMap::new());
+                remove.iter().for_each(|call| s.wrote(leader, epoch, call.clone()));
+            }
+        }
+    })
+}
+
+#[test]
+fn a_history_of_a_hundred_thousand_events_is_judged_without_going_through_it_for_each_read() {
+    // It fails by taking minutes: nothing here depends on how long it takes.
+    let history = whole_run(7, 40_000);
+    assert!(history.len() > 100_000, "{}", history.len());
+    let seam = ha_core::seam::Seam::system();
+    for check in checks::all() {
+        let began = seam.now();
+        assert_eq!(check.check(&history), Ok(()), "{}", check.name());
+        println!("{:<30} {:?}", check.name(), seam.now().since(began));
     }
 }
 

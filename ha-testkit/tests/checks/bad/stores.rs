@@ -281,6 +281,10 @@ fn more_orders() -> Vec<Bad> {
             s.wrote("a", 1, Call::CleanResult { job: "job".into(), keeps: true });
             s.done("b", 0, Call::ReadResult { job: "job".into() }, result("finished", false));
         }),
+        bad(Linearizable::default(), "a result that is there is not found when it is to be removed", |s| {
+            s.wrote("a", 1, put_result("finished"));
+            s.refused("a", 1, remove_result(), "NotFound");
+        }),
         bad(Linearizable::default(), "a result is removed twice, one after the other", |s| {
             s.wrote("a", 1, put_result("finished"));
             s.wrote("a", 1, remove_result());

@@ -55,8 +55,8 @@ impl Gauge {
             // its way. Over a thousand cycles this is some two hundred bytes for each.
             Self::Allocated => Bound::breathing(64.0 * 1024.0, 0.25),
             Self::RuntimeTasks | Self::Timers | Self::Descriptors | Self::Sockets => Bound::things(3),
-            // Between two snapshots of a journal its entries pile up, and a sample comes at any time.
-            Self::Files => Bound::breathing(8.0, 0.2),
+            // Between two snapshots of a journal up to 256 entries pile up here, and a sample comes at any time.
+            Self::Files => Bound::things(264),
             Self::FileBytes => Bound::breathing(64.0 * 1024.0, 0.2),
             Self::Holders => Bound::breathing(f64::from(u32::MAX), 0.0),
             _ => Bound::things(1),

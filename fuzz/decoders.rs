@@ -2,6 +2,8 @@
 
 #[path = "../ha/tests/hostile/decoders.rs"]
 mod list;
+#[path = "../ha/tests/hostile/mutations.rs"]
+mod mutations;
 
 /// Lets the decoder of that name read the bytes.
 ///

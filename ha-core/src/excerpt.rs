@@ -36,9 +36,50 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
+/// The most bytes of what a reader of JSON says, as it stands below an error.
+const UNREADABLE_BYTES_MAX: usize = 256;
+
+/// Why something is no JSON of the shape that is wanted, as the cause of an error. What the reader itself says quotes what
+/// it found, whole: a value of a mebibyte, and line feeds in it.
+#[derive(Debug)]
+pub(crate) struct Unreadable(String);
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        let said = error.to_string();
+        let kept = beginning(&said, UNREADABLE_BYTES_MAX);
+        let mut shown: String = kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if kept.len() < said.len() {
+            shown.push_str(&format!("… at line {} column {}", error.line(), error.column()));
+        }
+        Self(shown)
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_reader_of_json_found_is_not_quoted_whole_and_breaks_no_line() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Empty {}
+        let long = format!("{{\"a\\n{}\":1}}", "x".repeat(1 << 20));
+        let shown = Unreadable::from(serde_json::from_str::<Empty>(&long).unwrap_err()).to_string();
+        assert!(shown.len() < 400 && shown.contains("unknown field") && shown.contains("… at line 1"), "{shown}");
+        assert!(!shown.contains('\n'), "{shown}");
+        let short = serde_json::from_str::<u8>("[").unwrap_err();
+        assert_eq!(Unreadable::from(serde_json::from_str::<u8>("[").unwrap_err()).to_string(), short.to_string());
+    }
 
     #[test]
     fn a_text_that_fits_is_shown_whole_and_one_byte_more_is_cut_off() {

@@ -85,7 +85,7 @@ fn make(disk: &dyn Disk, seam: &Seam, naming: Naming, path: &str) -> Result<(), 
     }
 }
 
-fn parse(bytes: &[u8], path: &str) -> Result<u128, Error> {
+pub(crate) fn parse(bytes: &[u8], path: &str) -> Result<u128, Error> {
     let corrupt = || {
         let why = "this is not what the library wrote: restore it from a copy of the directory";
         Error::new(ErrorKind::Corrupt, OPERATION).at(path).because(why)

@@ -26,6 +26,9 @@ pub mod disk;
 mod failure;
 mod follow;
 mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod mounts;
 mod names;

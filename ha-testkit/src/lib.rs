@@ -77,6 +77,8 @@
 //! * [`history`]: what happened in a cluster, as events that a program can judge, one JSON line each; and [`checks`],
 //!   which judge it: an invariant for each promise of the library, and a search for an order of the calls that explains
 //!   their answers ([`checks::linearizability`]). A simulation and real processes are judged by the same ones.
+//! * [`cancel`]: a future is dropped at each of its await points in turn, in a fresh world each time.
+//! * [`ledger`]: what is alive (tasks, timers, descriptors, memory), and whether it grows.
 //! * [`page`]: a history as one HTML page with its timeline, to look at.
 //! * [`journal`]: a device in memory that a journal can be kept on, with everything that can go wrong with one.
 //! * [`mutants`]: backends that are broken on purpose. Each is caught by the case meant for it,
@@ -101,6 +103,7 @@ mod guide {}
 #[doc(hidden)]
 pub mod backend;
 pub mod bench;
+pub mod cancel;
 pub mod checks;
 mod conformance;
 pub mod document;
@@ -112,6 +115,7 @@ pub mod history;
 #[cfg(unix)]
 pub mod hosted;
 pub mod journal;
+pub mod ledger;
 pub mod mutants;
 pub mod page;
 #[cfg(unix)]

@@ -1,19 +1,23 @@
-//! The command line: six commands, and their flags.
+//! The command line: its commands, and their flags.
 
+use crate::fuzz::Fuzzing;
 use crate::nearest::nearest;
 use crate::steps::STEPS;
 
 /// Every command with its line of help.
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 9] = [
     ("test", "run every step below, stopping at the first that fails"),
     ("docs", "rewrite the documents that are generated from the code"),
     ("sim", "simulate whole clusters, one for each seed, and judge them"),
+    ("chaos", "hinder real processes on a real backend, and judge what they did"),
+    ("fuzz", "try the decoders with mutated bytes, for a time: `fuzz [--seconds N] [TARGET]`"),
+    ("soak", "run everything in cycles for minutes or simulated hours, and judge whether anything grows"),
     ("servers", "find the real servers that tests start, or unpack them below the target folder"),
     ("fix", "apply clippy's own repairs, then format"),
     ("help", "this text"),
 ];
 
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 12] = [
     ("--only STEP[,STEP]", "test: run only these steps, in their usual order"),
     ("--keep-going", "test: run all steps even if one fails"),
     (
@@ -22,8 +26,13 @@ const FLAGS: [(&str, &str); 7] = [
     ),
     ("--seed S", "sim: this seed alone, as a failure says it"),
     ("--backend NAME", "sim: all on `model` or `journal`, instead of in turn"),
+    ("--minutes N, --hours N", "soak: so long, of real or of simulated time; `--leak task` and others must be found"),
     ("--history FILE", "sim: with one seed: everything that happened, as lines of JSON"),
     ("--page FILE", "sim: with one seed: its timeline, as one HTML page to look at"),
+    ("--seconds N", "fuzz: so many for each target; 60 unless told"),
+    ("--backend NAME", "chaos: `consul` or `filesystem`"),
+    ("--seconds N", "chaos: for how long; `--seed S` chooses the faults, `--workers K` says how many processes"),
+    ("--page FILE", "chaos: the timeline as a page; `--history FILE`, `--keep DIR`: what it was made of"),
 ];
 
 /// What one invocation asks for.
@@ -33,6 +42,11 @@ pub(crate) enum Command {
     Docs,
     /// The words for the simulation, which knows them itself.
     Sim(Vec<String>),
+    /// The words for the chaos, which knows them itself.
+    Chaos(Vec<String>),
+    Fuzz(Fuzzing),
+    /// The words for the soak, which knows them itself.
+    Soak(Vec<String>),
     Servers,
     Fix,
     Help,
@@ -66,6 +80,9 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, String> {
     match command.as_str() {
         "test" => selection(rest).map(Command::Test),
         "sim" => Ok(Command::Sim(rest.to_vec())),
+        "chaos" => Ok(Command::Chaos(rest.to_vec())),
+        "fuzz" => Fuzzing::parse(rest).map(Command::Fuzz),
+        "soak" => Ok(Command::Soak(rest.to_vec())),
         "docs" => plain(Command::Docs),
         "servers" => plain(Command::Servers),
         "fix" => plain(Command::Fix),
@@ -162,9 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn the_simulation_gets_its_words_as_they_are() {
-        let words = vec!["--seed".to_owned(), "7".to_owned()];
-        assert_eq!(parsed("sim --seed 7"), Ok(Command::Sim(words)));
+    fn programs_of_their_own_get_their_words_as_they_are() {
+        let words = || vec!["--seed".to_owned(), "7".to_owned()];
+        assert_eq!(parsed("sim --seed 7"), Ok(Command::Sim(words())));
+        assert_eq!(parsed("chaos --seed 7"), Ok(Command::Chaos(words())));
+        assert_eq!(parsed("soak --seed 7"), Ok(Command::Soak(words())));
     }
 
     #[test]

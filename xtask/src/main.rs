@@ -13,6 +13,7 @@ mod documents;
 mod example;
 mod failures;
 mod features;
+mod fuzz;
 mod metadata;
 mod nearest;
 mod process;
@@ -41,7 +42,10 @@ fn main() -> ExitCode {
         }
         Command::Test(selection) => return report::test(&selection),
         Command::Docs => steps::Context::load().and_then(|context| documents::rewrite(&context)),
-        Command::Sim(words) => simulate(&words),
+        Command::Sim(words) => run_quickly("ha-testkit --bin simulate", &words),
+        Command::Chaos(words) => run_quickly("chaos --bin chaos", &words),
+        Command::Fuzz(fuzzing) => fuzz::run(&fuzzing),
+        Command::Soak(words) => run_quickly("soak", &words),
         Command::Servers => tree::find_root().and_then(|root| servers::install(&root)),
         Command::Fix => fix(),
     };
@@ -54,10 +58,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Simulates in release mode: there is much to do.
-fn simulate(words: &[String]) -> Result<(), String> {
+/// Runs a program of this workspace in release mode: it has much to do.
+fn run_quickly(package_and_program: &str, words: &[String]) -> Result<(), String> {
     let root = tree::find_root()?;
-    let mut command = process::cargo(&root, "run --release --quiet --package ha-testkit --bin simulate --");
+    let mut command = process::cargo(&root, &format!("run --release --quiet --package {package_and_program} --"));
     command.args(words);
     process::run(command)
 }

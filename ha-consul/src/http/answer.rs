@@ -26,6 +26,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// A 200 with that body.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of_body(body: Bytes) -> Self {
+        Self { status: 200, index: None, filtered: false, body, secrets: Vec::new() }
+    }
+
     /// Decodes a 200. What cannot be decoded did not come from a Consul that we understand.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|error| {

@@ -40,7 +40,7 @@ impl BlobKey {
     }
 
     /// The key as one segment of a backend's key.
-    pub(super) fn name(&self) -> Name {
+    pub(crate) fn name(&self) -> Name {
         Name::new(self.to_string()).expect("digits and a hyphen, at most 85 of them, are a name")
     }
 

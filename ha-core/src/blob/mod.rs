@@ -10,5 +10,7 @@ mod store;
 
 pub use default_store::DefaultBlobStore;
 pub use key::BlobKey;
+#[cfg(feature = "fuzzing")]
+pub(crate) use pointer::Pointer;
 pub(crate) use pointer::state_in;
 pub use store::BlobStore;

@@ -9,8 +9,8 @@ use crate::{Error, ErrorKind, JobId};
 
 /// What the backend stores of a blob.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Pointer {
-    pub(super) state: StateHandle,
+pub(crate) struct Pointer {
+    pub(crate) state: StateHandle,
 }
 
 impl Body for Pointer {

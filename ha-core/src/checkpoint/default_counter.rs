@@ -21,9 +21,9 @@ const CONFLICTS_AT_ONCE: usize = 4;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is stored: the id to hand out next.
-#[derive(Debug, Serialize, Deserialize)]
-struct Count {
-    next: u64,
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) next: u64,
 }
 
 impl Body for Count {

@@ -23,10 +23,14 @@ mod subsume;
 
 pub use completed::{CheckpointKind, CheckpointOrigin, CompletedCheckpoint, RecoveryClaimMode, RetentionPolicy};
 pub use counter::{CHECKPOINT_ID_MAX, CheckpointIdCounter};
+#[cfg(feature = "fuzzing")]
+pub(crate) use default_counter::Count;
 pub use default_counter::DefaultCheckpointIdCounter;
 pub(crate) use default_counter::next_in;
 pub use default_store::{CheckpointStoreOptions, DefaultCompletedCheckpointStore};
 pub use discarder::{CheckpointDiscarder, DiscardStateOnly};
 pub use factory::{CheckpointRecoveryFactory, DefaultCheckpointRecoveryFactory};
+#[cfg(feature = "fuzzing")]
+pub(crate) use pointer::Pointer;
 pub(crate) use pointer::{read_in, state_in};
 pub use store::CompletedCheckpointStore;

@@ -28,7 +28,7 @@ const ADVICE: &str = "nothing was skipped and nothing deleted: restore the entry
 // next write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Pointer {
+pub(crate) struct Pointer {
     id: u64,
     kind: CheckpointKind,
     timestamp_unix_ms: u64,
@@ -44,7 +44,7 @@ impl Body for Pointer {
 }
 
 impl Pointer {
-    pub(super) fn new(checkpoint: &CompletedCheckpoint, state: StateHandle) -> Self {
+    pub(crate) fn new(checkpoint: &CompletedCheckpoint, state: StateHandle) -> Self {
         Self {
             id: checkpoint.id,
             kind: checkpoint.kind,

@@ -88,6 +88,15 @@ impl<'a> Removal<'a> {
             round += 1;
         }
         self.discard(storage).await;
+        // Whoever has superseded this one may be writing there.
+        if !self.superseded {
+            storage
+                .forget_empty_folders(match self.extent {
+                    Extent::Job(job) => Some(job),
+                    Extent::Cluster => None,
+                })
+                .await;
+        }
         self.failures
     }
 

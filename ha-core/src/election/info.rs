@@ -40,7 +40,7 @@ impl LeaderInformation {
 }
 
 /// What stands in a held latch, for people who look into the store and for standbys.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HolderInformation {
     /// As the session's options give it.
     pub(crate) label: String,

@@ -71,7 +71,7 @@ pub(crate) struct Presence {
 }
 
 /// A leader says, for the epoch of this record, that its presence proves nothing any more.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PresenceWithdrawal {
     pub(crate) identity: Identity,
 }

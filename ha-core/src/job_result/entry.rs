@@ -10,7 +10,7 @@ use crate::{Error, ErrorKind, JobId, JobStatus};
 /// Whether there is something left to clean up after the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(crate) enum State {
     Dirty,
     Clean,
 }
@@ -18,9 +18,9 @@ pub(super) enum State {
 /// What is stored of a job that is over: one record, so that clean follows dirty in one step and
 /// there is no moment with both or none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct ResultEntry {
-    pub(super) state: State,
-    pub(super) result: JobResult,
+pub(crate) struct ResultEntry {
+    pub(crate) state: State,
+    pub(crate) result: JobResult,
 }
 
 impl Body for ResultEntry {

@@ -12,6 +12,8 @@ mod result;
 mod store;
 
 pub use default_store::{DefaultJobResultStore, JobResultStoreOptions, OnClean};
+#[cfg(feature = "fuzzing")]
+pub(crate) use entry::{ResultEntry, State};
 pub(crate) use entry::{read_in, status_in};
 pub use registry::{JobSchedulingStatus, RunningJobsRegistry};
 pub use result::{ERROR_BYTES_MAX, JobResult};

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::excerpt::excerpt;
+use crate::excerpt::{Unreadable, excerpt};
 use crate::{Error, ErrorKind};
 
 /// The one version that is written and read.
@@ -89,7 +89,7 @@ impl Kind {
         let head_bytes = file[rest..].iter().position(|byte| *byte == b'\n');
         let Some(head_bytes) = head_bytes else { return Err(Flaw::corrupt("its head has no end")) };
         let head = serde_json::from_slice(&file[rest..rest + head_bytes])
-            .map_err(|e| Flaw { cause: Some(e), ..Flaw::corrupt("its head is not that of such a file") })?;
+            .map_err(|e| Flaw { cause: Some(e.into()), ..Flaw::corrupt("its head is not that of such a file") })?;
         Ok((head, Values { file: file.clone(), at: rest + head_bytes + 1 }))
     }
 
@@ -136,7 +136,7 @@ impl Kind {
 pub(super) struct Flaw {
     kind: ErrorKind,
     why: String,
-    cause: Option<serde_json::Error>,
+    cause: Option<Unreadable>,
 }
 
 impl Flaw {

@@ -15,6 +15,8 @@ use bytes::Bytes;
 use crate::JobId;
 
 pub use default_store::DefaultExecutionPlanStore;
+#[cfg(feature = "fuzzing")]
+pub(crate) use pointer::Pointer;
 pub(crate) use pointer::state_in;
 pub use store::{ExecutionPlanListener, ExecutionPlanStore};
 

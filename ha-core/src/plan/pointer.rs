@@ -11,10 +11,10 @@ use crate::{Error, ErrorKind, JobId};
 // next write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Pointer {
-    pub(super) state: StateHandle,
+pub(crate) struct Pointer {
+    pub(crate) state: StateHandle,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) requirements: Option<serde_json::Value>,
+    pub(crate) requirements: Option<serde_json::Value>,
 }
 
 impl Body for Pointer {

@@ -32,17 +32,41 @@ pub(super) async fn send(stream: &TcpStream, greeting: &str) -> bool {
 pub(super) async fn expect(stream: &TcpStream, greeting: &str) -> Sighting {
     let mut heard = [0; LENGTH];
     let (expected, mut length) = (greeting.as_bytes(), 0);
-    while length < expected.len().min(LENGTH) {
+    loop {
         match read(stream, &mut heard[length..]).await {
             Read::Bytes(more) => length += more,
             Read::End => return Sighting::HungUp,
             Read::Failure => return Sighting::Other,
         }
-        if !expected.starts_with(&heard[..length]) {
-            return Sighting::Other;
+        if let Some(sighting) = judged(expected, &heard[..length]) {
+            return sighting;
         }
     }
-    Sighting::Greeted
+}
+
+/// What it is that was heard so far; `None` as long as it may become the greeting.
+fn judged(expected: &[u8], heard: &[u8]) -> Option<Sighting> {
+    match expected.strip_prefix(heard) {
+        Some([]) => Some(Sighting::Greeted),
+        Some(_) => None,
+        None => Some(Sighting::Other),
+    }
+}
+
+/// Whether these bytes are taken for the greeting when they arrive in pieces of that length.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn hears(greeting: &str, bytes: &[u8], piece: usize) -> bool {
+    let (mut heard, mut length) = ([0; LENGTH], 0);
+    for piece in bytes.chunks(piece.max(1)) {
+        // As from a socket: no more than there is place for.
+        let piece = &piece[..piece.len().min(LENGTH - length)];
+        heard[length..length + piece.len()].copy_from_slice(piece);
+        length += piece.len();
+        if let Some(sighting) = judged(greeting.as_bytes(), &heard[..length]) {
+            return sighting == Sighting::Greeted;
+        }
+    }
+    false
 }
 
 /// Waits until a greeted connection is over. After the greeting, nobody says anything.

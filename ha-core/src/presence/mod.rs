@@ -28,6 +28,8 @@ use crate::evidence::{Detector, Identity, Presence, PresenceStats, Serving, Susp
 use crate::seam::Seam;
 use crate::telemetry::record as measured;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use greeting::hears;
 use line::{Line, Sight};
 use server::Server;
 use suspicions::Suspicions;

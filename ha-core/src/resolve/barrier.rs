@@ -23,9 +23,9 @@ use crate::{Error, ErrorKind};
 const DOUBTFUL_MAX: usize = 256;
 
 /// What stands in the barrier; how often it was raised is for people to read.
-#[derive(Debug, Serialize, Deserialize)]
-struct Raised {
-    times: u64,
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Raised {
+    pub(crate) times: u64,
 }
 
 impl Body for Raised {

@@ -31,6 +31,8 @@ use crate::telemetry::{CommitUnderWay, ResolutionUnderWay};
 use crate::{Error, ErrorKind};
 
 use barrier::Barriers;
+#[cfg(feature = "fuzzing")]
+pub(crate) use barrier::Raised;
 use lanes::Lanes;
 
 /// The first pause between two tries to find out; it doubles up to [`PAUSE_MAX`].

@@ -98,6 +98,18 @@ impl Seam {
         Self { clock, rng, tasks }
     }
 
+    /// The same seam, with its tasks behind something that counts them, say.
+    #[must_use]
+    pub fn with_tasks(self, around: impl FnOnce(Arc<dyn Tasks>) -> Arc<dyn Tasks>) -> Self {
+        Self { tasks: around(self.tasks), ..self }
+    }
+
+    /// The same seam, with its clock behind something that counts who waits, say.
+    #[must_use]
+    pub fn with_clock(self, around: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>) -> Self {
+        Self { clock: around(self.clock), ..self }
+    }
+
     /// The present moment. Reads a clock, nothing else: no lock, no runtime.
     #[must_use]
     pub fn now(&self) -> Moment {

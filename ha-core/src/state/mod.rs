@@ -8,6 +8,7 @@ mod chunks;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 mod cloud;
 mod failure;
+mod folders;
 mod handle;
 mod keys;
 mod modified;

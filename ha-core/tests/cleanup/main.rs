@@ -3,6 +3,7 @@
 
 mod attacked;
 mod cleaning;
+mod folders;
 mod health;
 mod interrupted;
 mod orphans;

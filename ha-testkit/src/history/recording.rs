@@ -1,4 +1,6 @@
 use std::fmt;
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +21,8 @@ pub struct Recording {
 #[derive(Default)]
 struct Written {
     events: Vec<Event>,
+    /// Where they go instead of being kept.
+    file: Option<File>,
     /// The first time that is not given out.
     free_ns: u64,
 }
@@ -37,7 +41,18 @@ impl Recording {
         Self { seam: None, written: Arc::default() }
     }
 
+    /// A history that is written to that file, and not kept here: one line for each event, which the system has taken
+    /// when the note is made. So a process that is killed has written down whatever it told anybody afterwards.
+    #[must_use]
+    pub fn to_file(seam: Seam, file: File) -> Self {
+        let written = Written { file: Some(file), ..Written::default() };
+        Self { seam: Some(seam), written: Arc::new(Mutex::new(written)) }
+    }
+
     /// Notes what happened now.
+    ///
+    /// # Panics
+    /// The history goes to a file, which takes no more: what goes on without being noted could not be judged.
     pub fn note(&self, process: &str, incarnation: u32, what: What) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock, so that the order of the events is that of their times.
@@ -73,7 +88,14 @@ impl Written {
     fn push(&mut self, at_ns: u64, process: &str, incarnation: u32, what: What) {
         let at_ns = at_ns.max(self.free_ns);
         self.free_ns = at_ns.saturating_add(1);
-        self.events.push(Event { at_ns, process: process.into(), incarnation, what });
+        let event = Event { at_ns, process: process.into(), incarnation, what };
+        match &mut self.file {
+            None => self.events.push(event),
+            Some(file) => {
+                let line = super::write_lines(std::slice::from_ref(&event));
+                file.write_all(line.as_bytes()).expect("the file of a history takes its lines");
+            }
+        }
     }
 }
 
@@ -127,5 +149,33 @@ impl Pending {
     /// Notes that it returned now.
     pub fn returned(self, outcome: Outcome) {
         self.scribe.note(What::Returned { op: self.op, outcome });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::history::{Answer, Ending, read_lines};
+
+    #[test]
+    fn what_is_noted_to_a_file_is_there_before_the_call_that_follows_and_is_not_kept() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let recording = Recording::to_file(Seam::system(), file.reopen().unwrap());
+        let scribe = recording.scribe("jm-1", 1);
+        let mut read = || {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            read_lines(&bytes, Ending::Whole).unwrap()
+        };
+        scribe.note(What::Started);
+        let call = scribe.invoked(None, Call::ReadPlan { job: "job".into() });
+        let noted = read();
+        assert!(matches!(noted[0].what, What::Started) && matches!(noted[1].what, What::Invoked { .. }), "{noted:?}");
+        assert!(noted[0].at_ns < noted[1].at_ns);
+        call.returned(Outcome::Done(Answer::Value(None)));
+        assert!(matches!(read().as_slice(), [Event { what: What::Returned { .. }, .. }]));
+        assert_eq!(recording.events(), []);
     }
 }

@@ -18,7 +18,7 @@ struct Data {
     components: Vec<String>,
     kinds: Vec<String>,
     /// Process, incarnation, from, to, how it ended, pauses.
-    lives: Vec<(usize, u32, u64, u64, u8, Vec<(u64, u64)>)>,
+    lives: Vec<(usize, u32, u64, u64, u8, Pauses)>,
     /// Component, life, from, to, term, how it ended.
     reigns: Vec<(usize, usize, u64, u64, usize, usize)>,
     /// Component, since when nobody led, when somebody did again.
@@ -31,6 +31,9 @@ struct Data {
     violations: Vec<(usize, usize, Vec<u64>)>,
     operations: Operations,
 }
+
+/// From, to.
+type Pauses = Vec<(u64, u64)>;
 
 #[derive(Default, Serialize)]
 struct Operations {

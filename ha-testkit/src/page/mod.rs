@@ -21,6 +21,7 @@
 //! let term = Term::new("main", 7);
 //! recording.note_at(0, "jm-1", 1, What::Started);
 //! recording.note_at(2_000_000, "jm-1", 1, What::Granted { component: "dispatcher".into(), term });
+//! recording.note_at(9_000_000, "jm-1", 1, What::Closed);
 //! let history = recording.events();
 //! let page = Page::new("A quiet morning", &history).fact("seed", 7).violations(&checks::judge(&history));
 //! assert!(page.to_string().contains("jm-1 #7"));

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use super::life::Own;
 use super::work;
-use super::world::{AUDITOR, LATCH};
+use super::workload::Part;
+use super::world::LATCH;
 use crate::history::{Answer, Call, Loss, Term, What};
 
 const COMPONENT: &str = "dispatcher";
@@ -55,7 +56,7 @@ async fn lead(own: &Own, leadership: Leadership, stop: &mut watch::Receiver<bool
     let over = {
         let working = async {
             let work = async {
-                match own.process == AUDITOR {
+                match own.part == Part::Audits {
                     true => {
                         if work::audit(own, &leadership).await {
                             own.world.audited();
@@ -103,11 +104,9 @@ async fn lead(own: &Own, leadership: Leadership, stop: &mut watch::Receiver<bool
 /// Notes now and then up to when the leader believes that silence cannot depose it. Never done while it lasts.
 async fn believe(own: &Own, leadership: &Leadership, term: &Term) {
     loop {
-        let left = leadership.valid_until().remaining(own.seam.now());
-        if !left.is_zero() {
-            let until_ns = own.world.by_the_world(own.process, left);
+        if let Some(until_ns) = own.world.until_ns(own.process, &own.seam, leadership.valid_until()) {
             own.scribe.note(What::Believes { term: term.clone(), until_ns });
         }
-        own.rest(own.world.plan.silence / 5).await;
+        own.rest(own.world.silence() / 5).await;
     }
 }

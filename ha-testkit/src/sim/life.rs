@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::reader;
+use super::workload::{Part, Surroundings};
 use super::world::{AUDITOR, LATCH, World};
 use crate::history::{Answer, Call, Leader, Loss, Outcome, Scribe, Term, What};
 
@@ -31,8 +32,9 @@ pub(super) struct Life {
 /// What the parts of one life share.
 #[derive(Clone)]
 pub(super) struct Own {
-    pub(super) world: Arc<World>,
+    pub(super) world: Arc<dyn Surroundings>,
     pub(super) process: usize,
+    pub(super) part: Part,
     pub(super) seam: Seam,
     pub(super) scribe: Scribe,
     pub(super) services: Arc<HaServices>,
@@ -57,7 +59,7 @@ impl Own {
     /// Whether nothing else of this process is on the latch, so that it is free when the dispatcher resigns. In the
     /// others it is granted the same term again, which the other component has kept.
     pub(super) fn contends_once(&self) -> bool {
-        self.process == 1 || self.process == AUDITOR
+        self.part != Part::Works
     }
 
     pub(super) fn chance(&self, one_in: u64) -> bool {
@@ -81,14 +83,7 @@ impl Life {
             () = stopped => return,
             own = self.begin() => own,
         };
-        let followers = follow(&own);
-        let contender = contend(&own).await;
-        let _reader = own.seam.spawn(reader::read_now_and_then(own.clone()));
-        super::leader::lead_again_and_again(&own, &mut self.stop).await;
-        drop(followers);
-        drop(contender);
-        // What cannot be told is found out by silence.
-        drop(own.services.close().await);
+        work(own, &mut self.stop).await;
     }
 
     async fn begin(&self) -> Own {
@@ -107,9 +102,27 @@ impl Life {
         let services = Arc::new(services.expect("the options are within their bounds"));
         let incarnation = world.alive(process).map_or(0, |alive| alive.incarnation);
         let address = format!("{name}-{incarnation}:6123");
-        let (world, seam, scribe) = (Arc::clone(world), self.seam.clone(), self.scribe.clone());
-        Own { world, process, seam, scribe, services, address }
+        let part = match process {
+            AUDITOR => Part::Audits,
+            1 => Part::GivesUp,
+            _ => Part::Works,
+        };
+        let world = Arc::<World>::clone(world);
+        let (seam, scribe) = (self.seam.clone(), self.scribe.clone());
+        Own { world, process, part, seam, scribe, services, address }
     }
+}
+
+/// Contends, follows and reads until it is to stop.
+pub(super) async fn work(own: Own, stop: &mut watch::Receiver<bool>) {
+    let followers = follow(&own);
+    let contender = contend(&own).await;
+    let _reader = own.seam.spawn(reader::read_now_and_then(own.clone()));
+    super::leader::lead_again_and_again(&own, stop).await;
+    drop(followers);
+    drop(contender);
+    // What cannot be told is found out by silence.
+    drop(own.services.close().await);
 }
 
 fn shown(own: &Own, observer: &str, leader: Option<&Seen>) {

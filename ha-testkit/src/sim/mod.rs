@@ -70,6 +70,7 @@ mod simulate;
 mod store;
 mod summary;
 mod work;
+pub mod workload;
 mod world;
 
 use std::fmt;

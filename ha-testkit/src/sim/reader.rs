@@ -24,7 +24,7 @@ pub(super) async fn read_now_and_then(own: Own) {
     while plans.start(Arc::new(Indifferent)).await.is_err() {
         own.rest(Duration::from_millis(500)).await;
     }
-    let leisure = Duration::from_millis(own.world.plan.leisure_ms * 8);
+    let leisure = own.world.leisure() * 8;
     loop {
         own.rest(leisure).await;
         let job = job(JOBS[(own.seam.random_u64() % JOBS.len() as u64) as usize]);

@@ -42,7 +42,9 @@ impl Sabotage {
         Self::EndlessDeadline,
     ];
 
-    pub(super) fn of(self, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+    /// That backend, broken in this way.
+    #[must_use]
+    pub fn of(self, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
         match self {
             Self::None => backend,
             how => Arc::new(Sabotaged { inner: backend, how, lists: Mutex::default() }),

@@ -95,7 +95,7 @@ impl Work<'_> {
     async fn leisure(&self) {
         // Most of the time at once: then something is under way whenever something goes wrong.
         if self.own.chance(3) {
-            self.own.rest(Duration::from_millis(self.own.world.plan.leisure_ms * 3)).await;
+            self.own.rest(self.own.world.leisure() * 3).await;
         } else {
             self.own.rest(Duration::from_millis(60)).await;
         }

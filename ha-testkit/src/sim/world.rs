@@ -6,7 +6,7 @@ use std::time::Duration;
 use ha_core::Error;
 use ha_core::backend::{Backend, Latch, Prefix};
 use ha_core::journal::{JournalBackend, JournalOptions};
-use ha_core::seam::Seam;
+use ha_core::seam::{Deadline, Seam};
 use ha_core::state::StateStorage;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -20,12 +20,13 @@ use super::network::Line;
 use super::process::seam_of;
 use super::scenario::{PROCESSES, Plan, Scenario, Storage};
 use super::store::Store;
+use super::workload::Surroundings;
 use crate::faults::{FaultyStates, StatePlan};
 use crate::history::{EarlyEnd, Recording, Term, What};
 use crate::journal::{MemoryHandle, MemoryJournal};
 
 /// The one latch of the cluster, as it is called in the history.
-pub(super) const LATCH: &str = "leader";
+pub const LATCH: &str = "leader";
 /// How often the journal makes a snapshot and sweeps: often.
 const POINT_ENTRIES: u64 = 32;
 /// Beside the processes of the workload: one that reads everything at the end.
@@ -276,52 +277,15 @@ impl World {
         StateStorage::over(Arc::new(faulty), "memory:///", seam.clone())
     }
 
-    /// A moment of a process's clock by that of the world.
-    pub(super) fn by_the_world(&self, process: usize, left: Duration) -> u64 {
-        let left = left.as_nanos() * 1_000_000 / (1_000_000 + i128::from(self.plan.rates[process])).unsigned_abs();
-        let now = self.seam.now().since_origin().as_nanos();
-        u64::try_from(now + left).unwrap_or(u64::MAX)
-    }
-
-    pub(super) fn leads(&self, process: usize, epoch: u64, native: &Arc<str>) {
-        self.known().leading.insert(process, (epoch, Arc::clone(native)));
-    }
-
-    pub(super) fn leads_no_more(&self, process: usize, epoch: u64) {
-        let mut known = self.known();
-        if known.leading.get(&process).is_some_and(|(held, _)| *held == epoch) {
-            known.leading.remove(&process);
-        }
-    }
-
     pub(super) fn leader(&self) -> Option<(usize, u64, Arc<str>)> {
         let known = self.known();
         let newest = known.leading.iter().max_by_key(|(_, (epoch, _))| *epoch);
         newest.map(|(process, (epoch, native))| (*process, *epoch, Arc::clone(native)))
     }
 
-    pub(super) fn shows(&self, process: usize, observer: &str, epoch: Option<u64>) {
-        self.known().shown.insert((process, observer.to_owned()), epoch);
-    }
-
-    pub(super) fn published(&self, epoch: u64) {
-        self.known().published.insert(epoch);
-    }
-
-    pub(super) fn written(&self, epoch: u64) {
-        let mut known = self.known();
-        if known.calm {
-            known.written.insert(epoch);
-        }
-    }
-
     /// From now on writes count for the healing.
     pub(super) fn is_calm(&self) {
         self.known().calm = true;
-    }
-
-    pub(super) fn audited(&self) {
-        self.known().audited = true;
     }
 
     pub(super) fn is_audited(&self) -> bool {
@@ -335,6 +299,54 @@ impl World {
         let all_there = known.shown.len() >= PROCESSES * super::life::OBSERVERS;
         let all_show = known.shown.values().all(|shown| *shown == Some(epoch));
         all_there && all_show && known.published.contains(&epoch) && known.written.contains(&epoch)
+    }
+}
+
+impl Surroundings for World {
+    fn leisure(&self) -> Duration {
+        Duration::from_millis(self.plan.leisure_ms)
+    }
+
+    fn silence(&self) -> Duration {
+        self.plan.silence
+    }
+
+    fn until_ns(&self, process: usize, seam: &Seam, until: Deadline) -> Option<u64> {
+        let left = until.remaining(seam.now());
+        let by_the_world =
+            left.as_nanos() * 1_000_000 / (1_000_000 + i128::from(self.plan.rates[process])).unsigned_abs();
+        let now = self.seam.now().since_origin().as_nanos();
+        (!left.is_zero()).then(|| u64::try_from(now + by_the_world).unwrap_or(u64::MAX))
+    }
+
+    fn leads(&self, process: usize, epoch: u64, native: &Arc<str>) {
+        self.known().leading.insert(process, (epoch, Arc::clone(native)));
+    }
+
+    fn leads_no_more(&self, process: usize, epoch: u64) {
+        let mut known = self.known();
+        if known.leading.get(&process).is_some_and(|(held, _)| *held == epoch) {
+            known.leading.remove(&process);
+        }
+    }
+
+    fn shows(&self, process: usize, observer: &str, epoch: Option<u64>) {
+        self.known().shown.insert((process, observer.to_owned()), epoch);
+    }
+
+    fn published(&self, epoch: u64) {
+        self.known().published.insert(epoch);
+    }
+
+    fn written(&self, epoch: u64) {
+        let mut known = self.known();
+        if known.calm {
+            known.written.insert(epoch);
+        }
+    }
+
+    fn audited(&self) {
+        self.known().audited = true;
     }
 }
 

@@ -4,9 +4,12 @@
 use bytes::Bytes;
 use ha::Configuration;
 use ha_core::backend::{Entry, Key, Revision, WriteId};
+use ha_core::fuzzing::Draw;
 use ha_core::record::{self, Body};
 use ha_core::state::StateHandle;
 use serde::{Deserialize, Serialize};
+
+use super::mutations::Random;
 
 /// One decoder.
 pub(crate) struct Decoder {
@@ -19,8 +22,10 @@ pub(crate) struct Decoder {
 }
 
 /// All of them.
-pub(crate) const ALL: [Decoder; 11] = [
+pub(crate) const ALL: [Decoder; 17] = [
     Decoder { name: "record", read: read_record, corpus: records },
+    Decoder { name: "bodies", read: |bytes| told(ha_core::fuzzing::bodies(bytes)), corpus: bodies },
+    Decoder { name: "key", read: |bytes| told(ha_core::fuzzing::key(bytes)), corpus: keys },
     Decoder { name: "state_handle", read: read_handle, corpus: handles },
     Decoder { name: "journal_entry", read: |bytes| told(ha_core::fuzzing::journal_entry(bytes)), corpus: entries },
     Decoder {
@@ -28,11 +33,15 @@ pub(crate) const ALL: [Decoder; 11] = [
         read: |bytes| told(ha_core::fuzzing::journal_snapshot(bytes)),
         corpus: snapshots,
     },
+    Decoder { name: "journal_files", read: |bytes| told(ha_filesystem::fuzzing::file(bytes)), corpus: files },
     Decoder { name: "presence", read: |bytes| told(ha_core::fuzzing::presence(bytes)), corpus: holders },
     Decoder { name: "identity", read: read_identity, corpus: identities },
+    Decoder { name: "greeting", read: read_greeting, corpus: greetings },
     Decoder { name: "consul_answer", read: read_answer, corpus: answers },
+    Decoder { name: "consul_layout", read: ha_consul::fuzzing::layout, corpus: places },
     Decoder { name: "yaml", read: read_yaml, corpus: yaml },
     Decoder { name: "url", read: read_url, corpus: urls },
+    Decoder { name: "environment", read: read_environment, corpus: variables },
     Decoder { name: "duration", read: read_duration, corpus: durations },
     Decoder { name: "memory_size", read: read_size, corpus: sizes },
 ];
@@ -49,8 +58,19 @@ impl Body for Sample {
     const KIND: &'static str = "sample";
 }
 
+/// With all that is below it, as it is logged.
+fn whole(error: ha_core::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = std::error::Error::source(&error);
+    while let Some(error) = below {
+        text.push_str(&format!(": {error}"));
+        below = error.source();
+    }
+    text
+}
+
 fn told<T>(read: Result<T, ha_core::Error>) -> Result<(), String> {
-    read.map(drop).map_err(|error| error.to_string())
+    read.map(drop).map_err(whole)
 }
 
 /// As it would stand in a store.
@@ -63,7 +83,7 @@ fn read_record(bytes: &[u8]) -> Result<(), String> {
     let entry = stored(bytes);
     // What finds out about unknown outcomes reads records of every kind.
     let id = record::write_id_of(&entry);
-    let read = record::decode::<Sample>(&entry).map_err(|error| error.to_string())?;
+    let read = record::decode::<Sample>(&entry).map_err(whole)?;
     assert_eq!(id, Some(read.write_id));
     let again = record::encode(&read.body, read.write_id, read.epoch).expect("what was read was written once");
     let second = record::decode::<Sample>(&stored(&again)).expect("what was just written");
@@ -73,8 +93,11 @@ fn read_record(bytes: &[u8]) -> Result<(), String> {
 
 fn read_handle(bytes: &[u8]) -> Result<(), String> {
     let handle: StateHandle = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    // The state that it leads to is not this one.
-    told(handle.verify(b"another state"))
+    let refused = handle.verify(b"another state").map_err(|error| error.to_string());
+    assert!(refused.is_err_and(|why| why.len() < 4096), "the state that it leads to is not this one");
+    let again = serde_json::to_vec(&handle).expect("what was read can be written");
+    assert_eq!(serde_json::from_slice::<StateHandle>(&again).ok(), Some(handle));
+    Ok(())
 }
 
 fn read_identity(bytes: &[u8]) -> Result<(), String> {
@@ -99,6 +122,22 @@ fn read_yaml(bytes: &[u8]) -> Result<(), String> {
 fn read_url(bytes: &[u8]) -> Result<(), String> {
     let read = Configuration::from_url(text(bytes)?).map_err(|error| error.to_string())?;
     told(read.settings())
+}
+
+/// A variable in each line.
+fn read_environment(bytes: &[u8]) -> Result<(), String> {
+    // One of them names a file, and any could be named.
+    let variables =
+        text(bytes)?.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| *name != "HA_CONFIG");
+    let read = Configuration::from_variables(variables).map_err(|error| error.to_string())?;
+    told(read.settings())
+}
+
+fn read_greeting(bytes: &[u8]) -> Result<(), String> {
+    let piece = bytes.last().map_or(1, |last| usize::from(*last % 64));
+    let greeted = ha_core::fuzzing::greeting(bytes, piece);
+    assert_eq!(greeted, bytes.starts_with(ha_core::fuzzing::GREETED.as_bytes()), "in pieces of {piece}");
+    greeted.then_some(()).ok_or_else(|| "another greeting".to_owned())
 }
 
 fn read_duration(bytes: &[u8]) -> Result<(), String> {
@@ -127,6 +166,58 @@ fn records() -> Vec<Vec<u8>> {
     samples.iter().map(encode).collect()
 }
 
+/// Draws that follow from a seed.
+pub(crate) fn with_draw<T>(seed: u64, make: impl FnOnce(&mut Draw<'_>) -> T) -> T {
+    let mut random = Random::new(seed);
+    make(&mut Draw::new(&mut || random.next()))
+}
+
+fn bodies() -> Vec<Vec<u8>> {
+    (0..3).flat_map(|seed| with_draw(seed, ha_core::fuzzing::drawn_bodies)).map(|body| body.to_vec()).collect()
+}
+
+fn keys() -> Vec<Vec<u8>> {
+    let long = vec!["0123456789abcdef"; 40].join("/");
+    of(&["leader/latch", "latches/a.b/latch", "jobs/1/checkpoints/0000000000000000007", "a", "a//b", "../a", "", &long])
+}
+
+fn files() -> Vec<Vec<u8>> {
+    of(&[
+        r#"{"format":1,"id":"000000000000000000000000000000ff"}"#,
+        "00000000000000000007",
+        "00000000000000000007-00000000000000000003",
+        "000000000000000000000000000000ff",
+        "session-1",
+        "lost+found",
+    ])
+}
+
+fn greetings() -> Vec<Vec<u8>> {
+    of(&[ha_core::fuzzing::GREETED, "HA-PRESENCE 2 ", "HTTP/1.1 400 Bad Request\r\n", ""])
+}
+
+fn places() -> Vec<Vec<u8>> {
+    of(&[
+        "flink/a/leader/latch/.lock",
+        "flink/a/leader/epoch",
+        "9/8ec0b1f2-0000-1111-2222-333344445555/7",
+        "http://[::1]:8500",
+        "10.0.0.1",
+        "unix:///run/c.sock",
+        "a b:1",
+    ])
+}
+
+fn variables() -> Vec<Vec<u8>> {
+    of(&[
+        "HA_TYPE=embedded\nHA_CLUSTER_ID=prod\nHA_STORAGE_DIR=memory:///\n",
+        "HA_URL=consul://127.0.0.1:8500/root?storageDir=memory:///\nHA_SESSION_SILENCE=10 s\n",
+        "HA_SERVICE_HOST=10.0.0.1\nHA_PORT=tcp://10.0.0.1:80\n",
+        "HA_CLUSTER_IDD=prod\n",
+        "PATH=/bin\n",
+    ])
+}
+
 fn handles() -> Vec<Vec<u8>> {
     of(&[
         concat!(
@@ -138,11 +229,14 @@ fn handles() -> Vec<Vec<u8>> {
 }
 
 fn entries() -> Vec<Vec<u8>> {
-    ha_core::fuzzing::journal_entries().expect("entries").iter().map(|entry| entry.to_vec()).collect()
+    let drawn = (0..4).map(|seed| with_draw(seed, ha_core::fuzzing::drawn_entry));
+    ha_core::fuzzing::journal_entries().expect("entries").into_iter().chain(drawn).map(|entry| entry.to_vec()).collect()
 }
 
 fn snapshots() -> Vec<Vec<u8>> {
-    ha_core::fuzzing::journal_snapshots().expect("snapshots").iter().map(|snapshot| snapshot.to_vec()).collect()
+    let drawn = (0..4).map(|seed| with_draw(seed, ha_core::fuzzing::drawn_snapshot));
+    let begun = ha_core::fuzzing::journal_snapshots().expect("snapshots");
+    begun.into_iter().chain(drawn).map(|snapshot| snapshot.to_vec()).collect()
 }
 
 fn holders() -> Vec<Vec<u8>> {

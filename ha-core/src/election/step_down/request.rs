@@ -8,14 +8,14 @@ use crate::record::Body;
 /// What an operator writes beside a latch: whoever leads under exactly this term is to give it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StepDownRequest {
-    pub(super) epoch: u64,
+    pub(crate) epoch: u64,
     /// The backend's own name of the term: an epoch alone could be another's after all data were lost.
-    pub(super) native: String,
+    pub(crate) native: String,
     /// Who asks, for people.
     pub(crate) by: String,
     /// By the wall clock of who asks, for people.
     pub(crate) at_unix_ms: u64,
-    pub(super) stay_away_ms: u64,
+    pub(crate) stay_away_ms: u64,
 }
 
 impl Body for StepDownRequest {

@@ -1,0 +1,127 @@
+//! What a worker process does: the workload of the simulation, on real services.
+
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ha::seam::{Deadline, Seam};
+use ha::{Configuration, Error, HaServices, Opener};
+use ha_testkit::history::{Recording, What};
+use ha_testkit::process::{Stage, role};
+use ha_testkit::sim::workload::{Member, Part, Surroundings, live};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::options::sabotages;
+
+/// The role that a worker is started in. In a test binary it is a test of this name, which calls [`play_if_asked`].
+pub const ROLE: &str = "worker";
+
+/// How long a worker rests now and then between two calls.
+const LEISURE: Duration = Duration::from_millis(30);
+/// The pause before a backend that could not be reached is tried again.
+const CONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a worker is told when it is started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) name: String,
+    pub(crate) number: usize,
+    pub(crate) incarnation: u32,
+    pub(crate) audits: bool,
+    /// Its configuration, as a URL.
+    pub(crate) url: String,
+    pub(crate) silence_ms: u64,
+    /// Where it writes its history.
+    pub(crate) history: PathBuf,
+    pub(crate) sabotage: String,
+}
+
+#[derive(Debug)]
+struct Real {
+    silence: Duration,
+    stage: Stage,
+}
+
+impl Surroundings for Real {
+    fn leisure(&self) -> Duration {
+        LEISURE
+    }
+
+    fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    fn until_ns(&self, _: usize, _: &Seam, until: Deadline) -> Option<u64> {
+        // All processes of the machine have one clock. What is past already is noted, too: a process may have been
+        // stopped since it looked.
+        let until = u64::try_from(until.moment().since_origin().as_nanos()).unwrap_or(u64::MAX);
+        (until > 0).then_some(until)
+    }
+
+    fn audited(&self) {
+        self.stage.tell("audited", ());
+    }
+}
+
+/// Is a worker, if this process was started as one, and ends the process after that; otherwise does nothing.
+pub fn play_if_asked() {
+    role(ROLE, play);
+}
+
+async fn play(orders: Orders, stage: Stage) {
+    let seam = stage.seam().clone();
+    let asked = ha::termination().expect("a runtime that does I/O");
+    let (stop, mut stopped) = watch::channel(false);
+    let _asked = seam.spawn(async move {
+        asked.await;
+        stop.send_replace(true);
+        // The receiver must not take the end of the sender for the answer.
+        std::future::pending::<()>().await;
+    });
+    let file = OpenOptions::new().create_new(true).append(true).open(&orders.history);
+    let file = file.expect("a history of this life, which has none yet");
+    let scribe = Recording::to_file(seam.clone(), file).scribe(&orders.name, orders.incarnation);
+    scribe.note(What::Started);
+    let services = tokio::select! {
+        biased;
+        _ = stopped.wait_for(|stop| *stop) => None,
+        services = services(&orders, &seam) => Some(services),
+    };
+    if let Some(services) = services {
+        let part = match (orders.audits, orders.number) {
+            (true, _) => Part::Audits,
+            // One of them, so that leaders also change without a fault.
+            (false, 1) => Part::GivesUp,
+            (false, _) => Part::Works,
+        };
+        let around = Arc::new(Real { silence: Duration::from_millis(orders.silence_ms), stage: stage.clone() });
+        let (name, scribe) = (orders.name.clone(), scribe.clone());
+        let (process, incarnation) = (orders.number, orders.incarnation);
+        let member = Member { process, part, name, incarnation, scribe, seam, services, around };
+        live(member, &mut stopped).await;
+    }
+    scribe.note(What::Closed);
+}
+
+/// Its services; tried again until the backend is reached.
+async fn services(orders: &Orders, seam: &Seam) -> Arc<HaServices> {
+    loop {
+        match open(orders, seam).await {
+            Ok(services) => return Arc::new(services),
+            // What is wrong with the settings does not heal.
+            Err(error) if error.kind() == ha::ErrorKind::Invalid => panic!("{error:?}"),
+            Err(_) => seam.sleep(CONNECT_PAUSE).await,
+        }
+    }
+}
+
+async fn open(orders: &Orders, seam: &Seam) -> Result<HaServices, Error> {
+    let settings = Configuration::from_url(&orders.url)?.settings()?;
+    // What `ha::open_url` does, in two steps: between them the backend may be broken on purpose.
+    let opened = Opener::new(seam.clone()).connect(&settings).await?;
+    let how = sabotages(&orders.sabotage).unwrap_or_else(|message| panic!("{message}"));
+    let backend = how.into_iter().fold(opened.backend, |backend, how| how.of(backend));
+    HaServices::new(backend, opened.storage, &opened.options, seam.clone())
+}

@@ -134,6 +134,13 @@ impl<'a, 'h> Added<'a, 'h> {
         quotas.min().is_none_or(|quota| count < quota)
     }
 
+    /// The adds that can have led to what was found.
+    fn adds_of(&self, found: &Checkpoint) -> Vec<&'a Operation<'h>> {
+        let same =
+            |add: &&Operation<'_>| matches!(add.call, Call::AddCheckpoint { state, .. } if *state == found.state);
+        self.adds.get(&found.id).into_iter().flatten().copied().filter(same).collect()
+    }
+
     /// One that is missing although one that is older, and was there when it was added, is not.
     fn gap(
         &self,
@@ -147,8 +154,11 @@ impl<'a, 'h> Added<'a, 'h> {
             missing.filter(|(_, add)| !self.removals.may_remove(add.invoked.position, recovery.last_effect()));
         missing.find_map(|(id, lost)| {
             let older = found.iter().take_while(|checkpoint| checkpoint.id < id);
-            let mut older = older.filter_map(|checkpoint| self.adds.get(&checkpoint.id)).flatten();
-            older.find(|older| older.is_done_before(lost.invoked.position)).map(|older| (lost, *older))
+            // Of a job that began anew there may be two of one id: what counts is the one that is there.
+            let was_there = |older: &Operation<'_>| older.is_done_before(lost.invoked.position);
+            let mut older = older.map(|checkpoint| self.adds_of(checkpoint));
+            let older = older.find(|adds| !adds.is_empty() && adds.iter().all(|add| was_there(add)))?;
+            Some((lost, older[0]))
         })
     }
 

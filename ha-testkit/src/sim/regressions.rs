@@ -58,6 +58,11 @@ pub const REGRESSIONS: &[Regression] = &[
         found: "a counter had an id less than was taken, for the same reason",
     },
     Regression {
+        seed: 533,
+        storage: Storage::Journal,
+        found: "the check of recovered stores took a checkpoint for one of the same id, of an earlier run of the job",
+    },
+    Regression {
         seed: 2100,
         storage: Storage::Model,
         found: "a deposed leader that was in doubt about an add listed what the next one subsumed just then, and said \

@@ -27,6 +27,8 @@ pub(super) const JOBS: [&str; 3] = ["job-1", "job-10", "job-2"];
 pub(super) const SHORT_JOB: &str = "job-3";
 /// How many checkpoints are retained.
 const RETAINED: usize = 2;
+/// How often a clean-up is noted as a removal of what others may put meanwhile.
+const CLEAN_UP_ROUNDS: usize = 3;
 /// How many contents there are.
 const BLOBS: u64 = 4;
 /// After so many calls a worker has had enough of leading, now and then.
@@ -219,12 +221,12 @@ impl Work<'_> {
     async fn clean_up(&self, job: &JobId) -> Result<(), Error> {
         let name = || job.to_string();
         let term = || Some(Term::new(LATCH, self.epoch));
-        let mut calls = vec![
-            Call::RemovePlan { job: name() },
-            Call::RemoveCheckpoints { job: name() },
-            Call::RemoveCounter { job: name() },
-        ];
-        calls.extend((0..BLOBS).map(|which| Call::RemoveBlob { blob: format!("{job}/content {which}") }));
+        let mut calls = vec![Call::RemoveCheckpoints { job: name() }, Call::RemoveCounter { job: name() }];
+        // It looks again until it finds nothing more: what is put meanwhile is removed, too.
+        for _ in 0..CLEAN_UP_ROUNDS {
+            calls.push(Call::RemovePlan { job: name() });
+            calls.extend((0..BLOBS).map(|which| Call::RemoveBlob { blob: format!("{job}/content {which}") }));
+        }
         let pending: Vec<_> = calls.into_iter().map(|call| self.own.scribe.invoked(term(), call)).collect();
         let cleaned = self.own.services.global_cleanup(job).await;
         for pending in pending {

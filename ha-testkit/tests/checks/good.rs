@@ -22,6 +22,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Event>)> {
         ("state that is subsumed while it is recovered", Story::tell(overtaken)),
         ("a component resigns, and leads again under the term that another one has kept", Story::tell(kept)),
         ("a result is removed by several at once", Story::tell(removed_at_once)),
+        ("a job begins anew, and one of its first checkpoints comes late", Story::tell(late_anew)),
         ("nothing at all", Vec::new()),
     ]
 }
@@ -287,4 +288,21 @@ fn removed_at_once(s: &mut Story) {
     s.unknown("a", 1, remove());
     s.refused("a", 1, remove(), "NotFound");
     s.wrote("a", 1, put_result("third"));
+}
+
+fn late_anew(s: &mut Story) {
+    let again = || "state 1 again".to_owned();
+    s.granted("a", 1);
+    s.wrote("a", 1, add(1));
+    s.wrote("a", 1, Call::RemoveCheckpoints { job: "job".into() });
+    s.unknown("a", 1, Call::AddCheckpoint { job: "job".into(), id: 1, state: again(), retain: 2 });
+    s.recovers("b", &[]);
+    s.wrote("a", 1, add(2));
+    s.wrote("a", 1, add(3));
+    s.recovers("b", &[2, 3]);
+    // It is there now, and who adds the next one does not know it.
+    s.wrote("a", 1, add(4));
+    let Answer::Checkpoints(mut there) = found(&[1, 3, 4]) else { unreachable!("checkpoints are found") };
+    there[0].state = again();
+    s.done("b", 0, Call::Recover { job: "job".into() }, Answer::Checkpoints(there));
 }

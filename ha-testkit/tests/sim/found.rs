@@ -9,9 +9,21 @@ use ha_testkit::mutants::Defect;
 use ha_testkit::sim::{Broken, Mutant, Noticed, Sabotage, mutants, simulate};
 use ha_testkit::{backend, services};
 
+/// Seeds that find what most seeds do not, looked at first: it is then known that it is found, with less work. One that
+/// does not find it any more costs time only.
+const FIRST: &[(&str, u64)] = &[
+    ("ConflictOutranksFenced", 71),
+    ("EpochRestartsAfterRelease", 12),
+    ("DeadlineFromTheAnswer", 10),
+    ("Unfenced (journal)", 9),
+    ("ReleaseByAnybody", 5),
+    ("RevisionReused", 4),
+];
+
 /// Says after how many seeds it was found, and by which checks; or that it was not.
 fn look_for(mutant: &Mutant, seeds: u64) -> Result<String, String> {
-    for seed in 0..seeds {
+    let first = FIRST.iter().filter(|(name, seed)| *name == mutant.name() && *seed < seeds).map(|(_, seed)| *seed);
+    for seed in first.chain(0..seeds) {
         let ran = simulate(mutant.scenario(seed));
         if !ran.findings.is_empty() {
             let checks: Vec<&str> = ran.findings.iter().map(|finding| finding.check.as_str()).collect();

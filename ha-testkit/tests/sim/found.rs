@@ -18,6 +18,13 @@ const FIRST: &[(&str, u64)] = &[
     ("Unfenced (journal)", 9),
     ("ReleaseByAnybody", 5),
     ("RevisionReused", 4),
+    ("EndlessDeadline (journal)", 3),
+    ("EpochRestartsAfterKeyRemoval", 2),
+    ("CommitNotAtomic", 2),
+    ("ForeignEditIgnored", 2),
+    ("FenceIgnored", 1),
+    ("Unfenced (model)", 1),
+    ("UnknownIsApplied (model)", 1),
 ];
 
 /// Says after how many seeds it was found, and by which checks; or that it was not.

@@ -21,12 +21,10 @@ fn assert_same(one: &str, other: &str, of: &str) {
 
 #[test]
 fn one_seed_has_one_history_byte_for_byte() {
-    for seed in 7..9 {
-        for storage in [Storage::Model, Storage::Journal] {
-            let (one, other) = (history_of(seed, storage), history_of(seed, storage));
-            assert!(one.lines().count() > 100, "something must have happened");
-            assert_same(&one, &other, &format!("seed {seed} on the {}", storage.name()));
-        }
+    for storage in [Storage::Model, Storage::Journal] {
+        let (one, other) = (history_of(7, storage), history_of(7, storage));
+        assert!(one.lines().count() > 100, "something must have happened");
+        assert_same(&one, &other, &format!("seed 7 on the {}", storage.name()));
     }
     assert_ne!(history_of(7, Storage::Model), history_of(8, Storage::Model));
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ha_testkit::checks;
+use ha_testkit::sim::{Noticed, mutants};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -26,6 +27,20 @@ fn every_check_stands_there_with_the_sentence_that_it_proves() {
         let row = page.lines().find(|line| line.starts_with(&format!("| {name} |")));
         let row = row.unwrap_or_else(|| panic!("no row for the check {name:?}"));
         assert!(row.contains(promise), "the row of {name:?} does not say: {promise}");
+    }
+}
+
+#[test]
+fn every_mutant_stands_there_with_where_it_is_found() {
+    let page = read("docs/proof.md");
+    for mutant in mutants() {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {} |", mutant.name())));
+        let row = row.unwrap_or_else(|| panic!("no row for the mutant {}", mutant.name()));
+        let found = match mutant.noticed {
+            Noticed::Within(seeds) => format!(" within {seeds} seeds |"),
+            Noticed::Elsewhere { case, .. } => format!("; {case} |"),
+        };
+        assert!(row.ends_with(&found), "the row of {} does not end with {found:?}: {row}", mutant.name());
     }
 }
 

@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test`, cheapest first, so that a mistake shows itself early.
 
+use std::env;
 use std::path::PathBuf;
 
 use crate::counts::Counts;
@@ -129,8 +130,17 @@ fn run(context: &Context, words: &str) -> Result<Verdict, String> {
     process::run(cargo(&context.root, words)).map(|()| Verdict::Passed)
 }
 
+/// How the test harness is told how many tests run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// Twice as many as there are cores: most tests wait for time to pass, or for a server, most of the time.
+fn test_threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 fn count(context: &mut Context, words: &str) -> Result<Verdict, String> {
-    let command = cargo(&context.root, words);
+    let mut command = cargo(&context.root, words);
+    command.env(THREADS, env::var(THREADS).unwrap_or_else(|_| test_threads().to_string()));
     let watch = |line: &str| {
         context.counts.read(line);
         context.failures.read(line);

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ha_core::backend::{Backend, Commit, Expect, Key, Outcome, Prefix};
-use ha_core::election::{Leadership, LossReason, StepDown};
+use ha_core::backend::{Acquire, Backend, Commit, Expect, Key, Latch, Outcome, Prefix, SessionOptions};
+use ha_core::election::{Leadership, LossReason, STAY_AWAY_MAX, StepDown};
 use ha_core::inspect::Inspector;
 use ha_core::job_result::JobResult;
 use ha_core::seam::Seam;
@@ -99,6 +99,34 @@ async fn a_leader_that_is_asked_hands_over_to_another_and_not_to_itself() {
 
 fn next_epoch(asked: &ha_core::election::SteppedDown) -> u64 {
     asked.now.unwrap()
+}
+
+#[tokio::test]
+async fn who_hands_over_comes_back_after_a_successor_that_it_has_never_seen() {
+    // Fails if only a term that still lasts is looked for: then nobody leads for the ten minutes that it stays away.
+    let world = World::new();
+    let one = world.services();
+    let leads = campaign(&one).await;
+    let epoch = leads.token().epoch();
+    let again = async {
+        leads.lost().await;
+        drop(leads);
+        campaign(&one).await
+    };
+    // Tasks run one at a time here, and this store answers at once: nobody looks between the last two calls.
+    let passing = async {
+        let store = world.inside();
+        let session = store.open_session(&SessionOptions::default()).await.unwrap();
+        let latch = Latch::below(&Prefix::new("leader").unwrap());
+        while let Acquire::Held { wait, seen, .. } = session.try_acquire(&latch, "x".into(), None).await.unwrap() {
+            store.changed(&wait, &seen).await.unwrap();
+        }
+        session.release(&latch).await.unwrap();
+    };
+    let asking = async { world.step_down().ask(None, STAY_AWAY_MAX, SHORT).await.unwrap() };
+    let (back, (), asked) = world.within("it comes back", async { tokio::join!(again, passing, asking) }).await;
+    assert!(asked.over, "{asked:?}");
+    assert!(back.token().epoch() > epoch + 1, "somebody led in between");
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ impl Runner {
         request.is_for(grant.term()).then(|| request.stay_away().min(STAY_AWAY_MAX))
     }
 
-    /// Waits until somebody leads after that term, and at most that long since the waiting began.
+    /// Waits until somebody leads, or has led, after that term, and at most that long since the waiting began.
     pub(super) async fn yielded(&mut self, after: &Term, at_most: Duration) -> Event {
         let seam = self.elector.seam().clone();
         // Race: components come and go meanwhile, and each of them ends this wait.
@@ -70,14 +70,19 @@ impl Runner {
         Event::Yielded
     }
 
+    // Race: somebody leads after that term, and not any more when we look: views in between may be missed.
+    // Closed by: the epoch that is stored beside the latch stays after its term.
+    // Cost if missed: nobody leads for as long as we stay away, though nobody else is left.
     async fn others_lead(&self, after: &Term) {
-        let mut views = self.follower.views();
+        let (latch, mut views) = (&self.elector.latch, self.follower.views());
+        let epoch_key = latch.epoch_key();
         loop {
-            let held = {
+            let (held, stored) = {
                 let view = views.borrow_and_update();
-                view.entries.get(self.elector.latch.key()).and_then(|entry| entry.held.clone())
+                let held = view.entries.get(latch.key()).and_then(|entry| entry.held.as_ref().map(|term| term.epoch));
+                (held, view.entries.get(&epoch_key).and_then(stored_epoch))
             };
-            if held.is_some_and(|term| term.epoch > after.epoch) {
+            if held.max(stored) > Some(after.epoch) {
                 return;
             }
             if views.changed().await.is_err() {
@@ -85,4 +90,9 @@ impl Runner {
             }
         }
     }
+}
+
+/// What cannot be read says nothing.
+fn stored_epoch(entry: &Entry) -> Option<u64> {
+    std::str::from_utf8(&entry.value).ok()?.parse().ok()
 }

@@ -8,6 +8,8 @@ use crate::settings::invalid;
 
 /// Consul's own ports.
 const PORT: u16 = 8500;
+/// The most characters of a text that is no address, as it stands in an error.
+const SHOWN_CHARS_MAX: usize = 80;
 
 /// One agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +45,9 @@ impl Address {
     ///
     /// A bare host means Consul's port. Behind a scheme a missing port is the scheme's own, as in every URL.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let refused = |why: &str| Err(invalid("addresses", format!("{:.80?}: {why}", shown_url(text))));
+        // A precision would not shorten what is shown as `Debug`.
+        let shown = || shown_url(text).chars().take(SHOWN_CHARS_MAX).collect::<String>();
+        let refused = |why: &str| Err(invalid("addresses", format!("{:?}: {why}", shown())));
         if let Some(path) = text.strip_prefix("unix://") {
             return if path.starts_with('/') {
                 Ok(Self::Unix(path.into()))
@@ -194,9 +198,11 @@ mod tests {
             "10.0.1",
             "0x7f.1",
             "\u{e4}:1",
+            &"\u{e4}".repeat(100_000),
         ] {
             let error = Address::parse(text).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
+            assert!(error.to_string().len() < 1000, "{error}");
         }
     }
 }

@@ -7,16 +7,14 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use ha_core::backend::{
-    Acquire, Backend, Change, Commit, Ended, Entry, Key, Latch, Mark, Outcome, Prefix, Profile, Scope, Session,
-    SessionOptions, Snapshot, Term,
+    Backend, Change, Commit, Entry, Key, Mark, Outcome, Prefix, Profile, Scope, Session, SessionOptions, Snapshot,
 };
-use ha_core::seam::Deadline;
 use ha_core::state::StateStorage;
 use ha_core::{Error, HaServices, ServicesOptions};
 use ha_testkit::mutants::{CAN, Defect, ModelFactory};
 use ha_testkit::registry::{Case, Level};
+use ha_testkit::sim::Sabotage;
 use ha_testkit::{
     BackendFactory, Deployment, EmbeddedFactory, Missing, ServicesFactory, Store, async_trait, backend, run, services,
 };
@@ -135,9 +133,11 @@ impl Deployment for Wrong {
         if self.1 == Fault::OneClusterForAll {
             options.cluster_id = "default".into();
         }
+        let misled = |inner| Arc::new(Misled { inner, fault: self.1, seen: Mutex::default() }) as Arc<dyn Backend>;
         let backend = match self.1 {
             Fault::None | Fault::OneClusterForAll => backend,
-            fault => Arc::new(Misled { inner: backend, fault, seen: Mutex::default() }),
+            Fault::BlindToItsDeadline => misled(Sabotage::EndlessDeadline.of(backend)),
+            Fault::DeafForEver => misled(backend),
         };
         HaServices::new(backend, storage, &options, self.0.seam())
     }
@@ -195,42 +195,11 @@ impl Backend for Misled {
     }
 
     async fn open_session(&self, options: &SessionOptions) -> Result<Box<dyn Session>, Error> {
-        let session = self.inner.open_session(options).await?;
-        Ok(if self.fault == Fault::BlindToItsDeadline { Box::new(Blind(session)) } else { session })
+        self.inner.open_session(options).await
     }
 
     async fn close(&self) -> Result<(), Error> {
         self.inner.close().await
-    }
-}
-
-#[derive(Debug)]
-struct Blind(Box<dyn Session>);
-
-#[async_trait]
-impl Session for Blind {
-    fn id(&self) -> &str {
-        self.0.id()
-    }
-
-    async fn try_acquire(&self, latch: &Latch, holder: Bytes, over: Option<&Term>) -> Result<Acquire, Error> {
-        self.0.try_acquire(latch, holder, over).await
-    }
-
-    async fn release(&self, latch: &Latch) -> Result<(), Error> {
-        self.0.release(latch).await
-    }
-
-    fn valid_until(&self) -> Deadline {
-        Deadline::NEVER
-    }
-
-    async fn ended(&self) -> Ended {
-        std::future::pending().await
-    }
-
-    async fn close(&self) -> Result<(), Error> {
-        self.0.close().await
     }
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 use tracing::Instrument;
 
-use super::held::{Held, Phase, State};
+use super::held::{Phase, State};
 use super::pointer::{self, Found};
 use super::{CheckpointDiscarder, CheckpointOrigin, CompletedCheckpoint, CompletedCheckpointStore, RecoveryClaimMode};
 use crate::backend::Name;
@@ -114,7 +114,7 @@ impl DefaultCompletedCheckpointStore {
         // Before the list: what is listed is then at least as new as this epoch.
         let epoch = writer.draft().ok().map(|draft| draft.epoch());
         let span = tracing::info_span!("recover", %job, epoch);
-        let held = pointer::recover(&writer, &storage, job).instrument(span).await?;
+        let held = pointer::recover(&writer, &storage, job, |_| None).instrument(span).await?;
         tracing::info!(%job, epoch, checkpoints = held.len(), latest = held.last().map_or(0, |h| h.checkpoint.id), "checkpoints recovered");
         let folder = layout::states(layout::CHECKPOINT_STATES, job);
         let discards = Discards::new(writer.seam().clone(), storage.clone());
@@ -137,44 +137,17 @@ impl DefaultCompletedCheckpointStore {
 
     /// Reads the store anew and ends the doubt. On failure nothing changes.
     pub(super) async fn synchronise(&self, state: &mut State) -> Result<(), Error> {
-        let mut seen = self.list().await?;
-        // Race: we are deposed and do not know it yet; the next leader subsumes what we have just listed.
-        // Closed by: a list whose state is gone counts only if the same pointers still stand.
-        // Cost if missed: state is said to be missing although nothing is lost.
-        for _ in 1..pointer::LISTS_MAX {
-            match self.synchronise_with(state, &seen).await {
-                Err(error) if error.kind() == ErrorKind::StateMissing => {
-                    let now = self.list().await?;
-                    if pointer::revisions(&now) == pointer::revisions(&seen) {
-                        return Err(error);
-                    }
-                    seen = now;
-                }
-                done => return done,
-            }
-        }
-        self.synchronise_with(state, &seen).await
-    }
-
-    async fn list(&self) -> Result<Vec<Found>, Error> {
-        pointer::list(self.writer.backend().as_ref(), &self.job, self.writer.formats()).await
-    }
-
-    async fn synchronise_with(&self, state: &mut State, found: &[Found]) -> Result<(), Error> {
         let added = state.doubt.as_ref().and_then(|doubt| doubt.added.as_ref());
-        let (mut held, mut unknown, mut applied) = (Vec::new(), Vec::new(), false);
-        for found in found {
-            let Found { id, pointer, revision } = found;
-            let known = state.held.get(id).filter(|held| held.handle == pointer.state);
-            let ours = added.filter(|(checkpoint, handle)| checkpoint.id == *id && *handle == pointer.state);
-            applied |= ours.is_some();
-            let checkpoint = known.map(|held| &held.checkpoint).or(ours.map(|(checkpoint, _)| checkpoint));
-            match checkpoint.map(Arc::clone) {
-                Some(checkpoint) => held.push(Held { checkpoint, handle: pointer.state.clone(), revision: *revision }),
-                None => unknown.push(found.clone()),
-            }
-        }
-        held.extend(pointer::load(self.writer.seam(), &self.storage, &self.job, unknown).await?);
+        let known = |found: &Found| {
+            let held = state.held.get(&found.id).filter(|held| held.handle == found.pointer.state);
+            let added =
+                added.filter(|(checkpoint, handle)| checkpoint.id == found.id && *handle == found.pointer.state);
+            held.map(|held| &held.checkpoint).or(added.map(|(checkpoint, _)| checkpoint)).map(Arc::clone)
+        };
+        let held = pointer::recover(&self.writer, &self.storage, &self.job, known).await?;
+        let applied = added.is_some_and(|(checkpoint, handle)| {
+            held.iter().any(|held| held.checkpoint.id == checkpoint.id && held.handle == *handle)
+        });
         state.replace(held);
         // The handle that we added is stored: that commit was applied, and with it its removals.
         // A commit that only removes leaves no such proof, so its data stays as orphans.

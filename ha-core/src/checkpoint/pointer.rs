@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,7 @@ use crate::{Error, ErrorKind, JobId, JobStatus};
 const LOADS: usize = 16;
 
 /// How often the pointers are listed while others change them.
-pub(super) const LISTS_MAX: usize = 5;
+const LISTS_MAX: usize = 5;
 
 const ADVICE: &str = "nothing was skipped and nothing deleted: restore the entry, or remove it with the repair tool \
                       and accept an older checkpoint";
@@ -85,7 +87,7 @@ pub(crate) fn read_in(entry: &Entry, formats: Formats) -> Result<(CompletedCheck
 }
 
 /// A pointer as it was read.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Found {
     pub(super) id: u64,
     pub(super) pointer: Pointer,
@@ -119,7 +121,7 @@ fn unreadable(kind: ErrorKind, entry: &Entry, why: &str) -> Error {
 }
 
 /// All pointers of the job, as they stand together.
-pub(super) async fn list(backend: &dyn Backend, job: &JobId, formats: Formats) -> Result<Vec<Found>, Error> {
+async fn list(backend: &dyn Backend, job: &JobId, formats: Formats) -> Result<Vec<Found>, Error> {
     let below = layout::checkpoints(job);
     let snapshot = backend.list(&below).await?;
     let nested = snapshot.entries.iter().find(|entry| below.relative(&entry.key).is_some_and(|n| n.contains('/')));
@@ -130,13 +132,20 @@ pub(super) async fn list(backend: &dyn Backend, job: &JobId, formats: Formats) -
 }
 
 /// By what two lists are told apart.
-pub(super) fn revisions(found: &[Found]) -> Vec<(u64, Revision)> {
+fn revisions(found: &[Found]) -> Vec<(u64, Revision)> {
     found.iter().map(|found| (found.id, found.revision)).collect()
 }
 
-/// Lists and loads all. If a state is missing because its checkpoint was subsumed after the list,
-/// by a leader that this process only reads beside, the list is made anew; otherwise it fails.
-pub(super) async fn recover(writer: &Writer, storage: &StateStorage, job: &JobId) -> Result<Vec<Held>, Error> {
+/// Lists all, and loads those that are not known. First those that are, then the others, each in the order of their ids.
+// Race: the next leader subsumes what is on the list, while it is loaded; we may have been deposed and not know it.
+// Closed by: a list whose state is missing counts only if the same pointers still stand; else it is made anew.
+// Cost if missed: state is said to be missing although nothing is lost.
+pub(super) async fn recover(
+    writer: &Writer,
+    storage: &StateStorage,
+    job: &JobId,
+    known: impl Fn(&Found) -> Option<Arc<CompletedCheckpoint>>,
+) -> Result<Vec<Held>, Error> {
     let (backend, seam) = (writer.backend().as_ref(), writer.seam());
     let list = async || {
         let began = Stopwatch::start(seam);
@@ -144,10 +153,23 @@ pub(super) async fn recover(writer: &Writer, storage: &StateStorage, job: &JobId
         measured::recovery_step("checkpoints", "list", began, seam);
         Ok::<_, Error>(found)
     };
+    let load = async |found| {
+        let (mut held, mut unknown) = (Vec::new(), Vec::new());
+        for found in found {
+            match known(&found) {
+                Some(checkpoint) => {
+                    held.push(Held { checkpoint, handle: found.pointer.state, revision: found.revision });
+                }
+                None => unknown.push(found),
+            }
+        }
+        held.extend(load(seam, storage, job, unknown).await?);
+        Ok::<_, Error>(held)
+    };
     let mut found = list().await?;
     for _ in 1..LISTS_MAX {
         let seen = revisions(&found);
-        match load(seam, storage, job, found).await {
+        match load(found).await {
             Err(error) if error.kind() == ErrorKind::StateMissing => {
                 found = list().await?;
                 if revisions(&found) == seen {
@@ -157,16 +179,11 @@ pub(super) async fn recover(writer: &Writer, storage: &StateStorage, job: &JobId
             loaded => return loaded,
         }
     }
-    load(seam, storage, job, found).await
+    load(found).await
 }
 
 /// Loads the states that these lead to, several at a time. One that cannot be loaded fails it all.
-pub(super) async fn load(
-    seam: &Seam,
-    storage: &StateStorage,
-    job: &JobId,
-    found: Vec<Found>,
-) -> Result<Vec<Held>, Error> {
+async fn load(seam: &Seam, storage: &StateStorage, job: &JobId, found: Vec<Found>) -> Result<Vec<Held>, Error> {
     let began = Stopwatch::start(seam);
     let loads = stream::iter(found).map(|found| load_one(seam, storage, job, found));
     let loaded: Vec<Held> = loads.buffered(LOADS).try_collect().await?;

@@ -113,6 +113,28 @@ async fn a_checkpoint_that_was_subsumed_while_it_was_loaded_is_not_called_missin
     assert_eq!(open(&rig, &leader, 1).await.ids().await, [2]);
 }
 
+/// The same, for a leader that was deposed and does not know it, and finds out what became of its last add.
+#[tokio::test]
+async fn what_the_next_leader_subsumes_is_not_called_missing_by_one_in_doubt() {
+    let rig = Rig::new();
+    let former = rig.lead().await;
+    let doubting = try_open(&rig, former.hasty(), 1).await.unwrap();
+    doubting.add(checkpoint(1)).await.unwrap();
+    former.backend.next_commit(Fault::Lost);
+    assert!(doubting.add(checkpoint(2)).await.unwrap_err().may_have_applied());
+
+    let leader = rig.depose(&former).await;
+    let opened = open(&rig, &leader, 1).await;
+    opened.add(checkpoint(3)).await.unwrap();
+    let below = ha_core::backend::Prefix::new(BELOW).unwrap();
+    let before = leader.writer.backend().list(&below).await.unwrap();
+    opened.add(checkpoint(4)).await.unwrap();
+    opened.store.discards_settled().await;
+    former.backend.stale.lock().unwrap().push_back(before);
+    assert_eq!(doubting.ids().await, [4]);
+    assert!(doubting.discarded().await.is_empty(), "what it had asked for was not done");
+}
+
 /// CP-18.
 #[tokio::test]
 async fn more_than_the_quota_is_recovered_and_trimmed_by_the_next_add() {

@@ -18,6 +18,8 @@ pub enum Trouble {
     Pause,
     /// SIGSTOP of a worker, for longer than the silence.
     LongPause,
+    /// As that, in the very moment in which its next commit under a leadership is sent.
+    PauseInCommit,
     /// A worker's connections are closed, and new ones too.
     Cut,
     /// Nothing passes between a worker and its server, and nobody is told.
@@ -58,12 +60,13 @@ pub enum Trouble {
 
 impl Trouble {
     /// All there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Kill,
         Self::KillAll,
         Self::Restart,
         Self::Pause,
         Self::LongPause,
+        Self::PauseInCommit,
         Self::Cut,
         Self::Hang,
         Self::RequestsHang,
@@ -93,6 +96,7 @@ impl Trouble {
             Self::Restart => "restart",
             Self::Pause => "pause",
             Self::LongPause => "long-pause",
+            Self::PauseInCommit => "pause-in-commit",
             Self::Cut => "cut",
             Self::Hang => "hang",
             Self::RequestsHang => "requests-hang",
@@ -115,13 +119,14 @@ impl Trouble {
     }
 
     /// How often it is drawn beside the others, on that backend; zero if there is no such thing.
-    fn weight(self, options: &Options) -> u64 {
+    pub(crate) fn weight(self, options: &Options) -> u64 {
         let (consul, three) = (options.backend == Kind::Consul, options.servers == 3);
         match self {
-            Self::Kill | Self::LongPause => 4,
+            Self::Kill => 4,
+            Self::LongPause | Self::PauseInCommit | Self::AnswersLost => 3,
             Self::Restart | Self::Pause => 2,
             Self::KillAll => 1,
-            Self::Cut | Self::Hang | Self::RequestsHang | Self::AnswersHang | Self::AnswersLost if consul => 2,
+            Self::Cut | Self::Hang | Self::RequestsHang | Self::AnswersHang if consul => 2,
             Self::HalfOpen | Self::Slow | Self::Late | Self::DestroySession if consul => 1,
             Self::KillServer | Self::PauseServer | Self::KillServers if consul => 1,
             Self::KillServersLeader | Self::PauseServersLeader if consul && three => 2,
@@ -136,10 +141,12 @@ impl Trouble {
         match self {
             Self::Kill | Self::KillAll | Self::Restart => (0, silence),
             Self::Pause => (silence / 10, silence * 6 / 10),
-            Self::LongPause => (silence * 11 / 10, silence),
+            Self::LongPause | Self::PauseInCommit => (silence * 11 / 10, silence),
             Self::Cut | Self::Hang | Self::RequestsHang | Self::AnswersHang => (silence / 10, silence * 3),
             Self::AnswersLost | Self::Late | Self::Slow => (500, silence * 2),
-            Self::DestroySession | Self::HalfOpen => (0, 1),
+            Self::DestroySession => (0, 1),
+            // Long enough for every connection to be closed by its server; they stay dead without it.
+            Self::HalfOpen => (100, silence / 10),
             Self::KillServer | Self::KillServersLeader | Self::KillServers => (0, silence * 2),
             Self::PauseServer | Self::PauseServersLeader => (silence / 2, silence * 2),
             Self::FullDisk | Self::ReadOnly | Self::EntryInTheWay => (200, silence * 2),
@@ -186,7 +193,9 @@ pub fn plan(options: &Options) -> Vec<Step> {
         let (trouble, _) = *chosen.expect("a number below the sum of the weights");
         let (least, more) = trouble.lasts(silence);
         let lasts = (least + up_to(more)).min(end - at);
-        let (target, leader) = (up_to(1 << 20) as usize, up_to(5) < 3);
+        // Only who leads has such commits.
+        let needs_leader = matches!(trouble, Trouble::PauseInCommit | Trouble::AnswersLost | Trouble::Late);
+        let (target, leader) = (up_to(1 << 20) as usize, up_to(5) < 3 || needs_leader);
         let (at_then, lasts) = (Duration::from_millis(at), Duration::from_millis(lasts));
         steps.push(Step { at: at_then, lasts, trouble, target, leader });
         at += silence / 4 + up_to(silence * 3 / 2);

@@ -42,15 +42,20 @@ pub(crate) struct LateCommit {
     pub(crate) epoch: u64,
     /// Just before it was handed to the backend, by the machine's clock.
     pub(crate) sent_ns: u64,
-    /// What became of it.
+    /// What became of it, in a word.
     pub(crate) outcome: String,
-    /// Whether that is: applied.
-    pub(crate) applied: bool,
 }
 
 impl LateCommit {
     /// What it is told as.
     pub(crate) const NAME: &'static str = "late-commit";
+    pub(crate) const APPLIED: &'static str = "applied";
+    pub(crate) const CONFLICT: &'static str = "conflict";
+
+    /// Whether no fence has held it back.
+    pub(crate) fn has_passed(&self) -> bool {
+        [Self::APPLIED, Self::CONFLICT].contains(&self.outcome.as_str())
+    }
 }
 
 /// Passes everything on, but for what its sign says.
@@ -87,16 +92,24 @@ impl Hindered {
             stage.seam().sleep(RUNS_ON).await;
             let sent_ns = u64::try_from(stage.seam().now().since_origin().as_nanos()).unwrap_or(u64::MAX);
             let outcome = inner.commit(&commit).await;
-            let applied = matches!(outcome, Ok(Outcome::Applied { .. }));
             if let Some(fence) = &commit.guard {
-                let (epoch, outcome) = (fence.term.epoch, format!("{outcome:?}"));
-                stage.tell(LateCommit::NAME, LateCommit { epoch, sent_ns, outcome, applied });
+                let (epoch, outcome) = (fence.term.epoch, in_a_word(&outcome));
+                stage.tell(LateCommit::NAME, LateCommit { epoch, sent_ns, outcome });
             }
             // Its caller may be gone.
             let _ = answer.send(outcome);
         };
         self.stage.seam().spawn(sending).detach();
         answered.await.unwrap_or_else(|_| Err(unknown("its task has ended")))
+    }
+}
+
+fn in_a_word(outcome: &Result<Outcome, Error>) -> String {
+    match outcome {
+        Ok(Outcome::Applied { .. }) => LateCommit::APPLIED.to_owned(),
+        Ok(Outcome::Conflict { .. }) => LateCommit::CONFLICT.to_owned(),
+        Ok(_) => "fenced".to_owned(),
+        Err(error) => format!("{:?}", error.kind()),
     }
 }
 

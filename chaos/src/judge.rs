@@ -26,8 +26,9 @@ pub(crate) fn judge(history: &[Event], windows: &[Window]) -> Vec<Violation> {
     found.collect()
 }
 
-/// The commits that were sent when a newer term than their own had begun for certain, and were applied all the same. The
-/// history alone cannot tell: the call had begun before.
+/// The commits that were sent when a newer term than their own had begun for certain, and passed the fence all the same:
+/// they were applied, or compared with what is stored, which comes after it. The history alone cannot tell: the call had
+/// begun before.
 pub(crate) fn passed_the_fence(history: &[Event], late: &[(String, LateCommit)]) -> Vec<String> {
     let begun_after = |commit: &LateCommit| {
         let before = history.iter().filter(|event| event.at_ns < commit.sent_ns);
@@ -38,11 +39,11 @@ pub(crate) fn passed_the_fence(history: &[Event], late: &[(String, LateCommit)])
         });
         terms.find(|term| term.latch == LATCH && term.epoch > commit.epoch)
     };
-    let applied = late.iter().filter(|(_, commit)| commit.applied);
-    let passed = applied.filter_map(|(whose, commit)| Some((whose, commit, begun_after(commit)?)));
+    let passed = late.iter().filter(|(_, commit)| commit.has_passed());
+    let passed = passed.filter_map(|(whose, commit)| Some((whose, commit, begun_after(commit)?)));
     let told = passed.map(|(whose, commit, newer)| {
         format!(
-            "{whose} stood still at a commit of the term {}, {newer} began, and it was applied: {}",
+            "{whose} stood still at a commit of the term {}, {newer} began, and it was not fenced: {}",
             commit.epoch, commit.outcome
         )
     });
@@ -260,19 +261,22 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_was_sent_after_a_newer_term_had_begun_must_not_be_applied() {
+    fn a_commit_that_was_sent_after_a_newer_term_had_begun_passes_no_fence() {
         let recording = Recording::timeless();
         recording.note_at(SECOND, "jm-1", 1, granted(3));
         recording.note_at(4 * SECOND, "jm-2", 1, granted(5));
         let history = recording.events();
-        let passed = |sent_at, epoch, applied| {
-            let commit = LateCommit { epoch, sent_ns: sent_at * SECOND, outcome: String::new(), applied };
+        let passed = |sent_at, epoch, outcome: &str| {
+            let outcome = outcome.to_owned();
+            let commit = LateCommit { epoch, sent_ns: sent_at * SECOND, outcome };
             passed_the_fence(&history, &[("jm-1/1".into(), commit)]).len()
         };
-        assert_eq!(passed(5, 3, true), 1);
-        assert_eq!(passed(5, 3, false), 0, "it was refused");
-        assert_eq!(passed(3, 3, true), 0, "its own term went on");
-        assert_eq!(passed(5, 5, true), 0, "it is of the newer one");
+        assert_eq!(passed(5, 3, LateCommit::APPLIED), 1);
+        assert_eq!(passed(5, 3, LateCommit::CONFLICT), 1, "the fence comes first");
+        assert_eq!(passed(5, 3, "fenced"), 0);
+        assert_eq!(passed(5, 3, "Unavailable"), 0, "nothing is known");
+        assert_eq!(passed(3, 3, LateCommit::APPLIED), 0, "its own term went on");
+        assert_eq!(passed(5, 5, LateCommit::APPLIED), 0, "it is of the newer one");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::hindered::LateCommit;
 use crate::worker::{Orders, ROLE};
 
 /// How long a leader may take to its next commit.
-const COMMITS_WITHIN: Duration = Duration::from_secs(1);
+const COMMITS_WITHIN: Duration = Duration::from_secs(2);
 /// How long a worker may take to end in order: it closes its session at a server that may be away.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 

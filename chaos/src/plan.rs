@@ -122,8 +122,8 @@ impl Trouble {
     pub(crate) fn weight(self, options: &Options) -> u64 {
         let (consul, three) = (options.backend == Kind::Consul, options.servers == 3);
         match self {
-            Self::Kill => 4,
-            Self::LongPause | Self::PauseInCommit | Self::AnswersLost => 3,
+            Self::Kill | Self::PauseInCommit => 4,
+            Self::LongPause | Self::AnswersLost => 3,
             Self::Restart | Self::Pause => 2,
             Self::KillAll => 1,
             Self::Cut | Self::Hang | Self::RequestsHang | Self::AnswersHang if consul => 2,
@@ -134,6 +134,11 @@ impl Trouble {
             Self::ReadOnly | Self::ForeignFiles if !consul => 1,
             _ => 0,
         }
+    }
+
+    /// Whether it hinders commits, which only a leader makes.
+    pub(crate) fn needs_leader(self) -> bool {
+        matches!(self, Self::PauseInCommit | Self::AnswersLost | Self::Late)
     }
 
     /// For how long it lasts: from, and by at most how much more, in milliseconds.
@@ -193,9 +198,7 @@ pub fn plan(options: &Options) -> Vec<Step> {
         let (trouble, _) = *chosen.expect("a number below the sum of the weights");
         let (least, more) = trouble.lasts(silence);
         let lasts = (least + up_to(more)).min(end - at);
-        // Only who leads has such commits.
-        let needs_leader = matches!(trouble, Trouble::PauseInCommit | Trouble::AnswersLost | Trouble::Late);
-        let (target, leader) = (up_to(1 << 20) as usize, up_to(5) < 3 || needs_leader);
+        let (target, leader) = (up_to(1 << 20) as usize, up_to(5) < 3 || trouble.needs_leader());
         let (at_then, lasts) = (Duration::from_millis(at), Duration::from_millis(lasts));
         steps.push(Step { at: at_then, lasts, trouble, target, leader });
         at += silence / 4 + up_to(silence * 3 / 2);

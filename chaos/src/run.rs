@@ -115,10 +115,12 @@ pub async fn run(options: Options) -> Result<Ran, Failed> {
         std::fs::write(&file, write_lines(&history)).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     let (skipped, mut findings) = (world.skipped(), world.remains.findings());
-    let met_nothing = world.idle();
-    let summary = Summary { met_nothing, ..Summary::of(&history) };
+    let mut summary = Summary { met_nothing: world.idle(), ..Summary::of(&history) };
     let late = world.remains.late_commits();
     findings.extend(passed_the_fence(&history, &late));
+    for (_, commit) in late {
+        *summary.late_commits.entry(commit.outcome).or_default() += 1;
+    }
     findings.extend(summary.too_little(world.options.trouble));
     drop(world);
     // Beside the runtime: an interruption is heard meanwhile.

@@ -22,6 +22,8 @@ pub struct Summary {
     pub faults: BTreeMap<String, u64>,
     /// How often they met nothing that they could hinder; none of these for those that always met something.
     pub met_nothing: BTreeMap<String, u64>,
+    /// What became of commits that were sent by processes that had stood still just before.
+    pub late_commits: BTreeMap<String, u64>,
     /// How many calls were acknowledged, and how many terms were led in, while there were faults.
     pub amid_faults: (u64, u64),
     /// How many lives the workers had.
@@ -101,6 +103,9 @@ impl fmt::Display for Summary {
         writeln!(f, "operations       {}", self.operations)?;
         for (name, count) in &self.outcomes {
             writeln!(f, "  {name:<20} {count}")?;
+        }
+        for (outcome, count) in &self.late_commits {
+            writeln!(f, "late commits     {count} {outcome}")?;
         }
         writeln!(f, "lives of workers {}", self.lives)?;
         writeln!(f, "fail-overs       {}", self.fail_overs)?;

@@ -21,6 +21,8 @@ use crate::worker::Orders;
 
 /// What begun terms may be noted later than they begin.
 const NOTED_WITHIN_NS: u64 = 2_000_000_000;
+/// How long a fault that is meant for the leader waits for one.
+const LEADS_WITHIN: Duration = Duration::from_secs(3);
 const NOBODY: usize = usize::MAX;
 
 /// A time in which something may happen that may not happen otherwise.
@@ -194,7 +196,13 @@ impl World {
     /// Carries out one step of the plan.
     pub(crate) async fn carry_out(&self, step: &Step, began: Moment) {
         self.seam.sleep_until(began + step.at).await;
-        let leads = self.leader.load(Ordering::Relaxed);
+        let mut leads = self.leader.load(Ordering::Relaxed);
+        // While nobody leads there is nothing to hinder.
+        let asked_until = self.seam.now() + LEADS_WITHIN;
+        while step.trouble.needs_leader() && leads == NOBODY && self.seam.now() < asked_until {
+            self.seam.sleep(Duration::from_millis(20)).await;
+            leads = self.leader.load(Ordering::Relaxed);
+        }
         let number = match step.leader && leads < self.members.len() {
             true => leads,
             false => step.target % self.members.len(),

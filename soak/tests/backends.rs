@@ -134,7 +134,7 @@ impl World {
 async fn held(place: &dyn Place) -> Vec<(Gauge, u64)> {
     let mut held = place.holds().await.unwrap();
     // Files follow what is written; the soak judges them.
-    held.retain(|(gauge, _)| !matches!(gauge, Gauge::Files | Gauge::Holders | Gauge::FileBytes));
+    held.retain(|(gauge, _)| !matches!(gauge, Gauge::Files | Gauge::Entries | Gauge::Holders | Gauge::FileBytes));
     held
 }
 

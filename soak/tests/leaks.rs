@@ -77,9 +77,8 @@ fn a_leaked_watch_is_found() {
 
 #[test]
 fn a_leaked_file_is_found() {
-    let place = async |seam: &Seam| {
-        Some(Arc::new(FilesystemPlace::new(seam, None, 64).expect("a folder")) as Arc<dyn Place>)
-    };
+    let place =
+        async |seam: &Seam| Some(Arc::new(FilesystemPlace::new(seam, None, 64).expect("a folder")) as Arc<dyn Place>);
     found_in(Leak::File, &on_a_real_clock(Leak::File, place).expect("a directory is everywhere"));
 }
 

@@ -212,6 +212,11 @@ mod tests {
 
     use super::*;
 
+    /// Which are killed, and started again at once, perhaps.
+    fn is_of_servers(trouble: Trouble) -> bool {
+        matches!(trouble, Trouble::KillServer | Trouble::KillServers | Trouble::KillServersLeader)
+    }
+
     #[test]
     fn a_seed_is_a_plan_and_plans_hold_every_fault_of_their_backend() {
         for kind in [Kind::Consul, Kind::Filesystem] {
@@ -221,6 +226,13 @@ mod tests {
             let seen: BTreeSet<Trouble> = (0..4).flat_map(of).map(|step| step.trouble).collect();
             let possible = Trouble::ALL.into_iter().filter(|trouble| trouble.weight(&Options::on(kind)) > 0);
             assert_eq!(seen, possible.collect());
+            // What lasts no time at all meets nothing: whatever waits for it never sees it.
+            let instant = [Trouble::Kill, Trouble::KillAll, Trouble::Restart, Trouble::DestroySession];
+            let begins = of(7).into_iter().filter(|step| step.at < Duration::from_secs(599));
+            let lasting = begins.filter(|step| !instant.contains(&step.trouble) && !is_of_servers(step.trouble));
+            for step in lasting {
+                assert!(step.lasts >= Duration::from_millis(100), "{step:?}");
+            }
             let last = of(7).into_iter().map(|step| step.at + step.lasts).max();
             assert!(last <= Some(Duration::from_secs(600)), "{last:?}");
         }

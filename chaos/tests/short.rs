@@ -70,6 +70,16 @@ fn worker_processes_on_a_directory_keep_every_promise_under_kills_pauses_and_a_f
 }
 
 #[test]
+fn a_fence_that_is_missing_is_found_though_every_deadline_is_kept() {
+    // Fails if a leader that stands still between its last look at the clock and its write, and finds another in its place
+    // when it goes on, may write: the fence alone holds it back.
+    let (sabotage, only) = (vec![Sabotage::Unfenced], vec![Trouble::PauseInCommit]);
+    let ran = ran(Options { sabotage, only, ..short(Kind::Filesystem, 5) }).expect("a directory is everywhere");
+    let found = ran.findings.iter().any(|finding| finding.contains("was not fenced"));
+    assert!(found, "{:?}\n{}", ran.findings, ran.summary);
+}
+
+#[test]
 fn a_fence_that_is_missing_and_a_deadline_that_never_comes_are_found() {
     // Fails if what the workers' backends are robbed of is missed by nobody: then a clean run would prove nothing.
     let sabotage = vec![Sabotage::Unfenced, Sabotage::EndlessDeadline];

@@ -14,7 +14,7 @@ use crate::election::HolderInformation;
 use crate::evidence::{Identity, Presence, PresenceWithdrawal};
 use crate::names::{ComponentId, JobId, layout};
 use crate::record;
-use crate::state::Tag;
+use crate::state::Origin;
 
 pub use bodies::{bodies, drawn_bodies};
 pub use drawn::Draw;
@@ -89,8 +89,8 @@ pub const PLACE: &str = "place";
 /// It is the name of neither.
 pub fn stored_name(bytes: &[u8]) -> Result<(), Error> {
     let text = String::from_utf8_lossy(bytes);
-    assert_eq!(Tag::collectable(&text, ""), None, "of no place");
-    if let Some(tag) = Tag::collectable(&text, PLACE) {
+    assert_eq!(Origin::collectable(&text, ""), None, "of no place");
+    if let Some(tag) = Origin::collectable(&text, PLACE) {
         let random = text.rsplit_once('-').map_or("", |(_, random)| random);
         assert_eq!(format!("{tag}-{PLACE}-{random}"), text, "one tag has one spelling");
         assert!(!text.starts_with("keep-"), "what is kept is deleted by nobody");

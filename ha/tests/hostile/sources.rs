@@ -67,20 +67,20 @@ fn root() -> &'static Path {
 
 /// The sources below that folder that read something, tests left out.
 fn reading(folder: &Path, found: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry of a folder").path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() {
             if !matches!(name, "tests" | "fuzzing") {
                 reading(&path, found);
             }
         } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && name != "fuzzing.rs" {
-            let source = std::fs::read_to_string(&path).unwrap();
+            let source = std::fs::read_to_string(&path).expect("a source");
             let code = source.split("#[cfg(test)]").next().unwrap_or_default();
             let mut lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
             if lines.any(|line| READS.iter().any(|reads| line.contains(reads))) {
-                let path = path.strip_prefix(root()).unwrap();
-                found.insert(path.to_str().unwrap().replace('\\', "/"));
+                let path = path.strip_prefix(root()).expect("a path below the root");
+                found.insert(path.to_str().expect("a name in letters").replace('\\', "/"));
             }
         }
     }

@@ -103,17 +103,20 @@ impl Consul {
         format!("{ROOT}?cluster-id=c&storageDir={storage}&{times}")
     }
 
-    /// Hinders a worker's way to its server.
-    pub(crate) async fn hinder_way(&self, worker: usize, step: &Step, seam: &Seam) {
+    /// Hinders a worker's way to its server. Whether anything was on that way meanwhile.
+    pub(crate) async fn hinder_way(&self, worker: usize, step: &Step, seam: &Seam) -> bool {
         let proxy = self.proxies[worker].lock().await;
+        let before = proxy.hindered();
         let during = async |fault: Fault| {
             proxy.fault(fault);
             seam.sleep(step.lasts).await;
             proxy.fault(Fault::None);
+            proxy.hindered() > before
         };
         let treating = async |treatment: Treatment| {
-            let _rule = proxy.treat(Matching::path("/v1/txn"), treatment);
+            let rule = proxy.treat(Matching::path("/v1/txn"), treatment);
             seam.sleep(step.lasts).await;
+            rule.count() > 0
         };
         match step.trouble {
             Trouble::Cut => during(Fault::Cut).await,
@@ -127,12 +130,14 @@ impl Consul {
                 proxy.delay(SLOW);
                 seam.sleep(step.lasts).await;
                 proxy.delay(Duration::ZERO);
+                proxy.hindered() > before
             }
         }
     }
 
-    /// Hinders servers, and waits until all serve again.
-    pub(crate) async fn hinder_servers(&self, step: &Step, seam: &Seam) {
+    /// Hinders servers, and waits until all serve again. The workers, by their number below that count, whose agents
+    /// these are.
+    pub(crate) async fn hinder_servers(&self, step: &Step, seam: &Seam, workers: usize) -> Vec<usize> {
         let mut servers = self.servers.lock().await;
         let which = match step.trouble {
             Trouble::KillServersLeader | Trouble::PauseServersLeader => vec![servers.leader().await],
@@ -154,18 +159,19 @@ impl Consul {
             }
         }
         servers.complete().await;
+        (0..workers).filter(|worker| which.contains(&(worker % servers.count()))).collect()
     }
 
-    /// Destroys the session that holds the latch, if there is one.
-    pub(crate) async fn destroy_session(&self) {
+    /// Destroys the session that holds the latch. Whether there was one.
+    pub(crate) async fn destroy_session(&self) -> bool {
         let mut servers = self.servers.lock().await;
         let agent = servers.agent(0);
         let latch = agent.ask("GET", &format!("/v1/kv/{ROOT}/c/leader/latch/.lock?consistent"), b"").await;
         if latch.status != 200 {
-            return;
+            return false;
         }
-        if let Some(Value::String(session)) = latch.json().get(0).and_then(|latch| latch.get("Session")).cloned() {
-            agent.ask("PUT", &format!("/v1/session/destroy/{session}"), b"").await;
-        }
+        let held = latch.json().get(0).and_then(|latch| latch.get("Session")).cloned();
+        let Some(Value::String(session)) = held else { return false };
+        agent.ask("PUT", &format!("/v1/session/destroy/{session}"), b"").await.status == 200
     }
 }

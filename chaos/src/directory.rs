@@ -15,8 +15,6 @@ pub(crate) struct Directory {
     root: PathBuf,
     mounted: bool,
     skipped: Mutex<Vec<String>>,
-    /// One at a time: what was done to a full file system can be undone, and nothing to one that takes no writes.
-    turn: tokio::sync::Mutex<()>,
 }
 
 /// Something that was done to the directory.
@@ -36,7 +34,7 @@ impl Directory {
         let mounted = keeper.not_mounted().is_none();
         let skipped = keeper.not_mounted().map(|why| format!("full-disk, read-only: no file system of our own: {why}"));
         let (root, skipped) = (keeper.shared().to_owned(), Mutex::new(skipped.into_iter().collect()));
-        Self { root, mounted, skipped, turn: tokio::sync::Mutex::default() }
+        Self { root, mounted, skipped }
     }
 
     /// What could not be done, and why.
@@ -56,31 +54,26 @@ impl Directory {
         format!("filesystem://{root}?cluster-id=chaos&session.silence={silence_ms}ms")
     }
 
-    /// Waits until nothing else is being done to it. To be held until that is undone.
-    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.turn.lock().await
-    }
-
     /// Does that. `None`: it could not be done.
     pub(crate) fn hinder(&self, trouble: Trouble) -> Option<Undo> {
         match trouble {
-            Trouble::FullDisk if self.mounted => Some(self.fill()),
+            Trouble::FullDisk if self.mounted => self.fill(),
             Trouble::ReadOnly if self.mounted => self.forbid(),
-            Trouble::ForeignFiles => Some(self.litter()),
+            Trouble::ForeignFiles => self.litter(),
             Trouble::EntryInTheWay => self.obstruct(),
             _ => None,
         }
     }
 
     /// A file that takes all the room there is.
-    fn fill(&self) -> Undo {
+    fn fill(&self) -> Option<Undo> {
         let ballast = self.root.join("ballast");
-        let Ok(mut file) = std::fs::File::create(&ballast) else { return Undo(Vec::new()) };
+        let mut file = std::fs::File::create(&ballast).ok()?;
         for size in [1 << 20, 4096] {
             let block = vec![0; size];
             while file.write_all(&block).is_ok() {}
         }
-        Undo(vec![Undoing::File(ballast)])
+        Some(Undo(vec![Undoing::File(ballast)]))
     }
 
     /// Remounts it, which is stronger than permissions: the superuser may not write either.
@@ -95,7 +88,7 @@ impl Directory {
     }
 
     /// Files and folders that nobody of us has made, in all folders.
-    fn litter(&self) -> Undo {
+    fn litter(&self) -> Option<Undo> {
         let journal = self.root.join(".ha-journal");
         let folders = ["entries", "snapshots", "staged", "holders"].map(|name| journal.join(name));
         let mut undo = Vec::new();
@@ -111,7 +104,7 @@ impl Directory {
                 undo.push(Undoing::Folder(path));
             }
         }
-        Undo(undo)
+        (!undo.is_empty()).then_some(Undo(undo))
     }
 
     /// A folder in the place of the next entry.

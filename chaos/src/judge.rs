@@ -6,6 +6,7 @@ use ha_testkit::checks::{self, Check as _, PointersResolve, Violation};
 use ha_testkit::history::{Call, Event, Outcome, What};
 use ha_testkit::sim::workload::LATCH;
 
+use crate::hindered::LateCommit;
 use crate::world::{Allows, Window};
 
 /// How many observers each worker has.
@@ -23,6 +24,30 @@ pub(crate) fn judge(history: &[Event], windows: &[Window]) -> Vec<Violation> {
         }
     });
     found.collect()
+}
+
+/// The commits that were sent when a newer term than their own had begun for certain, and passed the fence all the same:
+/// they were applied, or compared with what is stored, which comes after it. The history alone cannot tell: the call had
+/// begun before.
+pub(crate) fn passed_the_fence(history: &[Event], late: &[(String, LateCommit)]) -> Vec<String> {
+    let begun_after = |commit: &LateCommit| {
+        let before = history.iter().filter(|event| event.at_ns < commit.sent_ns);
+        let mut terms = before.filter_map(|event| match &event.what {
+            What::Granted { term, .. } | What::Believes { term, .. } => Some(term),
+            What::Shown { leader: Some(leader), .. } => Some(&leader.term),
+            _ => None,
+        });
+        terms.find(|term| term.latch == LATCH && term.epoch > commit.epoch)
+    };
+    let passed = late.iter().filter(|(_, commit)| commit.has_passed());
+    let passed = passed.filter_map(|(whose, commit)| Some((whose, commit, begun_after(commit)?)));
+    let told = passed.map(|(whose, commit, newer)| {
+        format!(
+            "{whose} stood still at a commit of the term {}, {newer} began, and it was not fenced: {}",
+            commit.epoch, commit.outcome
+        )
+    });
+    told.collect()
 }
 
 /// Without the calls that were told, while something of others stood in the place of an entry, that it does: docs/failure-model.md
@@ -47,21 +72,25 @@ fn without_corrupt(history: &[Event], windows: &[&Window]) -> Vec<Event> {
 
 /// Adds, for each window in which terms may end early, a permission for each term that may have lived then.
 pub(crate) fn permit(history: &mut Vec<Event>, windows: &[Window]) {
-    let mut begun: BTreeMap<u64, (u64, ha_testkit::history::Term)> = BTreeMap::new();
+    let mut begun: BTreeMap<u64, Begun> = BTreeMap::new();
     for event in history.iter() {
-        let term = match &event.what {
-            What::Granted { term, .. } | What::Believes { term, .. } => term,
-            What::Shown { leader: Some(leader), .. } => &leader.term,
+        let (term, holder) = match &event.what {
+            What::Granted { term, .. } | What::Believes { term, .. } => (term, Some(&event.process)),
+            What::Shown { leader: Some(leader), .. } => (&leader.term, None),
             _ => continue,
         };
-        begun.entry(term.epoch).or_insert_with(|| (event.at_ns, term.clone()));
+        let new = || Begun { at_ns: event.at_ns, term: term.clone(), holder: None };
+        let begun = begun.entry(term.epoch).or_insert_with(new);
+        begun.holder = begun.holder.take().or_else(|| holder.cloned());
     }
-    let ends: Vec<u64> = begun.values().skip(1).map(|(at, _)| *at).chain([u64::MAX]).collect();
+    let ends: Vec<u64> = begun.values().skip(1).map(|begun| begun.at_ns).chain([u64::MAX]).collect();
     for window in windows {
         let Allows::EarlyEnd(by) = window.allows else { continue };
-        for ((at, term), end) in begun.values().zip(&ends) {
-            if *at <= window.to_ns && *end >= window.from_ns {
-                let (at_ns, process) = ((*at).max(window.from_ns), "nemesis".to_owned());
+        for (Begun { at_ns, term, holder }, end) in begun.values().zip(&ends) {
+            // Nobody may have noted whose it was.
+            let is_meant = window.of.as_ref().zip(holder.as_ref()).is_none_or(|(of, holder)| of.contains(holder));
+            if is_meant && *at_ns <= window.to_ns && *end >= window.from_ns {
+                let (at_ns, process) = ((*at_ns).max(window.from_ns), "nemesis".to_owned());
                 let what = What::EndedEarly { term: term.clone(), by };
                 history.push(Event { at_ns, process, incarnation: 0, what });
             }
@@ -69,6 +98,13 @@ pub(crate) fn permit(history: &mut Vec<Event>, windows: &[Window]) {
     }
     // What is equal keeps its order.
     history.sort_by_key(|event| event.at_ns);
+}
+
+/// A term, and when it was first heard of.
+struct Begun {
+    at_ns: u64,
+    term: ha_testkit::history::Term,
+    holder: Option<String>,
 }
 
 /// When the cluster was whole for the first time after the calm: somebody leads and has published, all observers of all
@@ -204,20 +240,43 @@ mod tests {
     #[test]
     fn only_terms_that_lived_in_a_window_may_end_early() {
         let recording = Recording::timeless();
-        for (at, epoch) in [(1, 1), (10, 2), (20, 3), (40, 4)] {
-            recording.note_at(at * SECOND, "jm-1", 1, granted(epoch));
+        for (at, epoch, holder) in [(1, 1, "jm-1"), (10, 2, "jm-1"), (20, 3, "jm-2"), (40, 4, "jm-1")] {
+            recording.note_at(at * SECOND, holder, 1, granted(epoch));
         }
         let allows = Allows::EarlyEnd(EarlyEnd::Store);
-        let mut history = recording.events();
-        permit(&mut history, &[Window { from_ns: 15 * SECOND, to_ns: 30 * SECOND, allows }]);
-        let permitted: Vec<(u64, u64)> = history
-            .iter()
-            .filter_map(|event| match &event.what {
+        let permitted = |of: Option<&str>| -> Vec<(u64, u64)> {
+            let of = of.map(|of| [of.to_owned()].into());
+            let mut history = recording.events();
+            permit(&mut history, &[Window { from_ns: 15 * SECOND, to_ns: 30 * SECOND, allows, of }]);
+            let ended = history.iter().filter_map(|event| match &event.what {
                 What::EndedEarly { term, by: EarlyEnd::Store } => Some((event.at_ns / SECOND, term.epoch)),
                 _ => None,
-            })
-            .collect();
-        assert_eq!(permitted, [(15, 2), (20, 3)]);
+            });
+            ended.collect()
+        };
+        assert_eq!(permitted(None), [(15, 2), (20, 3)]);
+        // Whoever's agent was not killed has no excuse.
+        assert_eq!(permitted(Some("jm-2")), [(20, 3)]);
+        assert_eq!(permitted(Some("jm-4")), []);
+    }
+
+    #[test]
+    fn a_commit_that_was_sent_after_a_newer_term_had_begun_passes_no_fence() {
+        let recording = Recording::timeless();
+        recording.note_at(SECOND, "jm-1", 1, granted(3));
+        recording.note_at(4 * SECOND, "jm-2", 1, granted(5));
+        let history = recording.events();
+        let passed = |sent_at, epoch, outcome: &str| {
+            let outcome = outcome.to_owned();
+            let commit = LateCommit { epoch, sent_ns: sent_at * SECOND, outcome };
+            passed_the_fence(&history, &[("jm-1/1".into(), commit)]).len()
+        };
+        assert_eq!(passed(5, 3, LateCommit::APPLIED), 1);
+        assert_eq!(passed(5, 3, LateCommit::CONFLICT), 1, "the fence comes first");
+        assert_eq!(passed(5, 3, "fenced"), 0);
+        assert_eq!(passed(5, 3, "Unavailable"), 0, "nothing is known");
+        assert_eq!(passed(3, 3, LateCommit::APPLIED), 0, "its own term went on");
+        assert_eq!(passed(5, 5, LateCommit::APPLIED), 0, "it is of the newer one");
     }
 
     #[test]
@@ -227,7 +286,7 @@ mod tests {
         recording.note_at(5 * SECOND, "jm-1", 1, What::Started);
         let read = scribe.invoked(None, Call::ReadPlan { job: "job".into() });
         read.returned(Outcome::NotApplied { kind: "Corrupt".into() });
-        let window = |from_ns, to_ns| Window { from_ns, to_ns, allows: Allows::Corrupt };
+        let window = |from_ns, to_ns| Window { from_ns, to_ns, allows: Allows::Corrupt, of: None };
         assert_eq!(judge(&recording.events(), &[window(4 * SECOND, 6 * SECOND)]), []);
         for windows in [vec![], vec![window(0, 4 * SECOND)]] {
             let found = judge(&recording.events(), &windows);

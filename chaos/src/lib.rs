@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod clock;
 mod command;
 mod consul;
 mod directory;
+mod hindered;
 mod judge;
 mod keeper;
 mod members;

@@ -6,8 +6,11 @@ use ha::seam::Seam;
 use ha_testkit::history::{Ending, Event, Recording, What, merge, read_lines};
 use ha_testkit::process::Process;
 
+use crate::hindered::LateCommit;
 use crate::worker::{Orders, ROLE};
 
+/// How long a leader may take to its next commit.
+const COMMITS_WITHIN: Duration = Duration::from_secs(2);
 /// How long a worker may take to end in order: it closes its session at a server that may be away.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
@@ -24,6 +27,7 @@ pub(crate) struct Member {
 pub(crate) struct Remains {
     deaths: Mutex<Vec<Death>>,
     findings: Mutex<Vec<String>>,
+    late_commits: Mutex<Vec<(String, LateCommit)>>,
 }
 
 /// A life that ended without a word.
@@ -42,6 +46,19 @@ impl Remains {
 
     pub(crate) fn findings(&self) -> Vec<String> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the workers told of commits that they sent after they had stood still, and whose they were.
+    pub(crate) fn late_commits(&self) -> Vec<(String, LateCommit)> {
+        self.late_commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What it told beside its history. To be called when it has told its last.
+    fn over(&self, orders: &Orders, process: &Process) {
+        let told = process.events().into_iter().filter(|event| event.name == LateCommit::NAME);
+        let told = told.filter_map(|event| serde_json::from_value(event.value).ok());
+        let told = told.map(|commit| (format!("{}/{}", orders.name, orders.incarnation), commit));
+        self.late_commits.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
     }
 
     fn died(&self, orders: &Orders, not_before_ns: u64) {
@@ -106,6 +123,7 @@ impl Member {
             let (name, errors) = (&self.orders.name, process.errors());
             remains.finding(format!("{name}/{} ended by itself, {status}: {errors}", self.orders.incarnation));
             remains.died(&self.orders, ns(seam.now()));
+            remains.over(&self.orders, process);
             self.process = None;
         }
         self.process.as_mut()
@@ -129,21 +147,61 @@ impl Member {
         false
     }
 
-    /// SIGKILL.
-    pub(crate) async fn kill(&mut self, seam: &Seam, remains: &Remains) {
+    /// SIGKILL. Whether it lived.
+    pub(crate) async fn kill(&mut self, seam: &Seam, remains: &Remains) -> bool {
         if self.alive(seam, remains).is_none() {
-            return;
+            return false;
         }
-        let Some(mut process) = self.process.take() else { return };
+        let Some(mut process) = self.process.take() else { return false };
         let at = process.kill();
         remains.died(&self.orders, ns(at));
         process.exited().await;
+        remains.over(&self.orders, &process);
+        true
     }
 
-    /// SIGSTOP, and SIGCONT after that time.
-    pub(crate) async fn pause(&mut self, lasts: Duration, seam: &Seam, remains: &Remains, notes: &Recording) {
-        let Some(process) = self.alive(seam, remains) else { return };
+    /// SIGSTOP, and SIGCONT after that time. Whether it lived.
+    pub(crate) async fn pause(&mut self, lasts: Duration, seam: &Seam, remains: &Remains, notes: &Recording) -> bool {
+        let Some(process) = self.alive(seam, remains) else { return false };
         process.stop().await;
+        self.stay(lasts, seam, notes).await;
+        true
+    }
+
+    /// Lets it stop itself at its next commit, and go on after that time. Whether there was one.
+    pub(crate) async fn pause_in_commit(
+        &mut self,
+        lasts: Duration,
+        seam: &Seam,
+        remains: &Remains,
+        notes: &Recording,
+    ) -> bool {
+        let sign = self.orders.signs.stop.clone();
+        let waits_until = seam.now() + COMMITS_WITHIN;
+        if self.alive(seam, remains).is_none() || std::fs::write(&sign, b"").is_err() {
+            return false;
+        }
+        loop {
+            // It has ended by itself, which is a finding already.
+            let Some(process) = self.alive(seam, remains) else {
+                let _ = std::fs::remove_file(&sign);
+                return false;
+            };
+            if process.is_stopped() {
+                break;
+            }
+            // Who has taken the sign away stops in a moment.
+            if seam.now() >= waits_until && std::fs::remove_file(&sign).is_ok() {
+                return false;
+            }
+            seam.sleep(Duration::from_millis(1)).await;
+        }
+        self.stay(lasts, seam, notes).await;
+        true
+    }
+
+    /// It stands still already.
+    async fn stay(&mut self, lasts: Duration, seam: &Seam, notes: &Recording) {
         notes.note(&self.orders.name, self.orders.incarnation, What::Paused);
         seam.sleep(lasts).await;
         notes.note(&self.orders.name, self.orders.incarnation, What::Resumed);
@@ -157,9 +215,17 @@ impl Member {
         if self.alive(seam, remains).is_none() {
             return false;
         }
+        // One that has only just begun listens to nobody yet, and would be killed by it.
+        let began = seam.now();
+        while !self.orders.history.exists() && seam.now().since(began) < ENDS_WITHIN {
+            seam.sleep(Duration::from_millis(5)).await;
+        }
+        if self.alive(seam, remains).is_none() {
+            return false;
+        }
         let Some(mut process) = self.process.take() else { return false };
         process.terminate();
-        match seam.timeout(ENDS_WITHIN, process.exited()).await {
+        let ended = match seam.timeout(ENDS_WITHIN, process.exited()).await {
             Some(status) if status.success() => true,
             Some(status) => {
                 remains.finding(format!("{} ended with {status}: {}", self.orders.name, process.errors()));
@@ -172,6 +238,8 @@ impl Member {
                 process.exited().await;
                 false
             }
-        }
+        };
+        remains.over(&self.orders, &process);
+        ended
     }
 }

@@ -20,6 +20,8 @@ pub struct Options {
     pub servers: usize,
     /// The silence after which a session ends.
     pub silence: Duration,
+    /// Whether each worker has a clock of its own, which differs by the seed; otherwise all have the machine's.
+    pub clocks_differ: bool,
     /// Only these faults; empty means all that the backend has.
     pub only: Vec<Trouble>,
     /// How the workers' backends are broken on purpose: then the checks must find something.
@@ -63,6 +65,7 @@ impl Options {
             workers: 4,
             servers: 3,
             silence: Duration::from_secs(3),
+            clocks_differ: true,
             only: Vec::new(),
             sabotage: Vec::new(),
             page: None,
@@ -87,6 +90,9 @@ impl Options {
         add(format!(" --workers {} --silence-ms {}", self.workers, self.silence.as_millis()));
         if self.backend == Kind::Consul {
             add(format!(" --servers {}", self.servers));
+        }
+        if !self.clocks_differ {
+            add(" --clocks same".into());
         }
         if !self.only.is_empty() {
             add(format!(" --only {}", self.only.iter().map(|one| one.name()).collect::<Vec<_>>().join(",")));
@@ -124,6 +130,13 @@ impl Options {
                 "--workers" => options.workers = number(2, 16)? as usize,
                 "--servers" => options.servers = if number(1, 3)? == 1 { 1 } else { 3 },
                 "--silence-ms" => options.silence = Duration::from_millis(number(1000, 60_000)?),
+                "--clocks" => {
+                    options.clocks_differ = match value.as_str() {
+                        "same" => false,
+                        "differ" => true,
+                        _ => return Err(format!("`--clocks {value}`: there are `differ` and `same`")),
+                    }
+                }
                 "--page" => options.page = Some(value.into()),
                 "--history" => options.history = Some(value.into()),
                 "--keep" => options.keep = Some(value.into()),
@@ -132,11 +145,16 @@ impl Options {
                 _ => return Err(format!("unknown argument `{word}`; there are {KNOWN}")),
             }
         }
+        // A plan without a fault would be a clean run that tried nothing.
+        if let Some(never) = options.only.iter().find(|trouble| trouble.weight(&options) == 0) {
+            let servers = if options.backend == Kind::Consul { " with so many servers" } else { "" };
+            return Err(format!("there is no `{}` on {}{servers}", never.name(), options.backend.name()));
+        }
         Ok(options)
     }
 }
 
-const KNOWN: &str = "--backend consul|filesystem, --seconds N, --seed S, --workers K, --servers 1|3, --silence-ms N, \
+const KNOWN: &str = "--backend consul|filesystem, --seconds N, --seed S, --workers K, --servers 1|3, --silence-ms N, --clocks differ|same, \
                      --page FILE, --history FILE, --keep DIR, --only FAULT[,FAULT], --sabotage NAME[,NAME]";
 
 fn trouble(name: &str) -> Result<Trouble, String> {
@@ -192,6 +210,9 @@ mod tests {
             ("--backend consul --seed", "--seed"),
             ("--backend consul --seconds 0", "--seconds"),
             ("--backend consul --only rain", "rain"),
+            ("--backend filesystem --only kill,kill-server", "kill-server"),
+            ("--backend consul --servers 1 --only kill-servers-leader", "kill-servers-leader"),
+            ("--backend consul --clocks none", "--clocks"),
             ("--backend consul --sabotage rain", "rain"),
             ("--backend consul --sed 7", "--sed"),
         ] {
@@ -203,7 +224,8 @@ mod tests {
     #[test]
     fn what_is_said_for_a_replay_is_understood_as_the_same() {
         let options =
-            parsed("--backend consul --servers 1 --only kill,slow --sabotage unfenced --silence-ms 1500").unwrap();
+            parsed("--backend consul --servers 1 --only kill,slow --sabotage unfenced --silence-ms 1500 --clocks same")
+                .unwrap();
         let again = options.replay();
         let again = parsed(again.strip_prefix("cargo xtask chaos ").unwrap()).unwrap();
         assert_eq!(format!("{again:?}"), format!("{options:?}"));

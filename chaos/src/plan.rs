@@ -18,6 +18,8 @@ pub enum Trouble {
     Pause,
     /// SIGSTOP of a worker, for longer than the silence.
     LongPause,
+    /// As that, in the very moment in which its next commit under a leadership is sent.
+    PauseInCommit,
     /// A worker's connections are closed, and new ones too.
     Cut,
     /// Nothing passes between a worker and its server, and nobody is told.
@@ -58,12 +60,13 @@ pub enum Trouble {
 
 impl Trouble {
     /// All there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Kill,
         Self::KillAll,
         Self::Restart,
         Self::Pause,
         Self::LongPause,
+        Self::PauseInCommit,
         Self::Cut,
         Self::Hang,
         Self::RequestsHang,
@@ -93,6 +96,7 @@ impl Trouble {
             Self::Restart => "restart",
             Self::Pause => "pause",
             Self::LongPause => "long-pause",
+            Self::PauseInCommit => "pause-in-commit",
             Self::Cut => "cut",
             Self::Hang => "hang",
             Self::RequestsHang => "requests-hang",
@@ -115,13 +119,14 @@ impl Trouble {
     }
 
     /// How often it is drawn beside the others, on that backend; zero if there is no such thing.
-    fn weight(self, options: &Options) -> u64 {
+    pub(crate) fn weight(self, options: &Options) -> u64 {
         let (consul, three) = (options.backend == Kind::Consul, options.servers == 3);
         match self {
-            Self::Kill | Self::LongPause => 4,
+            Self::Kill | Self::PauseInCommit => 4,
+            Self::LongPause | Self::AnswersLost => 3,
             Self::Restart | Self::Pause => 2,
             Self::KillAll => 1,
-            Self::Cut | Self::Hang | Self::RequestsHang | Self::AnswersHang | Self::AnswersLost if consul => 2,
+            Self::Cut | Self::Hang | Self::RequestsHang | Self::AnswersHang if consul => 2,
             Self::HalfOpen | Self::Slow | Self::Late | Self::DestroySession if consul => 1,
             Self::KillServer | Self::PauseServer | Self::KillServers if consul => 1,
             Self::KillServersLeader | Self::PauseServersLeader if consul && three => 2,
@@ -131,15 +136,22 @@ impl Trouble {
         }
     }
 
+    /// Whether it hinders commits, which only a leader makes.
+    pub(crate) fn needs_leader(self) -> bool {
+        matches!(self, Self::PauseInCommit | Self::AnswersLost | Self::Late)
+    }
+
     /// For how long it lasts: from, and by at most how much more, in milliseconds.
     fn lasts(self, silence: u64) -> (u64, u64) {
         match self {
             Self::Kill | Self::KillAll | Self::Restart => (0, silence),
             Self::Pause => (silence / 10, silence * 6 / 10),
-            Self::LongPause => (silence * 11 / 10, silence),
+            Self::LongPause | Self::PauseInCommit => (silence * 11 / 10, silence),
             Self::Cut | Self::Hang | Self::RequestsHang | Self::AnswersHang => (silence / 10, silence * 3),
             Self::AnswersLost | Self::Late | Self::Slow => (500, silence * 2),
-            Self::DestroySession | Self::HalfOpen => (0, 1),
+            Self::DestroySession => (0, 1),
+            // Long enough for every connection to be closed by its server; they stay dead without it.
+            Self::HalfOpen => (100, silence / 10),
             Self::KillServer | Self::KillServersLeader | Self::KillServers => (0, silence * 2),
             Self::PauseServer | Self::PauseServersLeader => (silence / 2, silence * 2),
             Self::FullDisk | Self::ReadOnly | Self::EntryInTheWay => (200, silence * 2),
@@ -186,7 +198,7 @@ pub fn plan(options: &Options) -> Vec<Step> {
         let (trouble, _) = *chosen.expect("a number below the sum of the weights");
         let (least, more) = trouble.lasts(silence);
         let lasts = (least + up_to(more)).min(end - at);
-        let (target, leader) = (up_to(1 << 20) as usize, up_to(5) < 3);
+        let (target, leader) = (up_to(1 << 20) as usize, up_to(5) < 3 || trouble.needs_leader());
         let (at_then, lasts) = (Duration::from_millis(at), Duration::from_millis(lasts));
         steps.push(Step { at: at_then, lasts, trouble, target, leader });
         at += silence / 4 + up_to(silence * 3 / 2);
@@ -200,6 +212,11 @@ mod tests {
 
     use super::*;
 
+    /// Which are killed, and started again at once, perhaps.
+    fn is_of_servers(trouble: Trouble) -> bool {
+        matches!(trouble, Trouble::KillServer | Trouble::KillServers | Trouble::KillServersLeader)
+    }
+
     #[test]
     fn a_seed_is_a_plan_and_plans_hold_every_fault_of_their_backend() {
         for kind in [Kind::Consul, Kind::Filesystem] {
@@ -209,6 +226,13 @@ mod tests {
             let seen: BTreeSet<Trouble> = (0..4).flat_map(of).map(|step| step.trouble).collect();
             let possible = Trouble::ALL.into_iter().filter(|trouble| trouble.weight(&Options::on(kind)) > 0);
             assert_eq!(seen, possible.collect());
+            // What lasts no time at all meets nothing: whatever waits for it never sees it.
+            let instant = [Trouble::Kill, Trouble::KillAll, Trouble::Restart, Trouble::DestroySession];
+            let begins = of(7).into_iter().filter(|step| step.at < Duration::from_secs(599));
+            let lasting = begins.filter(|step| !instant.contains(&step.trouble) && !is_of_servers(step.trouble));
+            for step in lasting {
+                assert!(step.lasts >= Duration::from_millis(100), "{step:?}");
+            }
             let last = of(7).into_iter().map(|step| step.at + step.lasts).max();
             assert!(last <= Some(Duration::from_secs(600)), "{last:?}");
         }

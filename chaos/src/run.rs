@@ -6,7 +6,7 @@ use ha_testkit::Missing;
 use ha_testkit::checks::Violation;
 use ha_testkit::history::{Event, What, write_lines};
 
-use crate::judge::{healed, judge, permit};
+use crate::judge::{healed, judge, passed_the_fence, permit};
 use crate::options::Options;
 use crate::plan::plan;
 use crate::summary::Summary;
@@ -27,7 +27,8 @@ pub struct Ran {
     pub summary: Summary,
     /// The promises that are broken.
     pub violations: Vec<Violation>,
-    /// What else must not be: workers that ended by themselves, or did not end when they were asked to.
+    /// What else must not be: workers that ended by themselves, or did not end when they were asked to; and why a
+    /// run proves nothing, if it does not.
     pub findings: Vec<String>,
     /// What could not be tried on this machine, and why.
     pub skipped: Vec<String>,
@@ -113,9 +114,15 @@ pub async fn run(options: Options) -> Result<Ran, Failed> {
     {
         std::fs::write(&file, write_lines(&history)).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    let (skipped, findings) = (world.skipped(), world.remains.findings());
+    let (skipped, mut findings) = (world.skipped(), world.remains.findings());
+    let mut summary = Summary { met_nothing: world.idle(), ..Summary::of(&history) };
+    let late = world.remains.late_commits();
+    findings.extend(passed_the_fence(&history, &late));
+    for (_, commit) in late {
+        *summary.late_commits.entry(commit.outcome).or_default() += 1;
+    }
+    findings.extend(summary.too_little(world.options.trouble));
     drop(world);
-    let summary = Summary::of(&history);
     // Beside the runtime: an interruption is heard meanwhile.
     let judged = seam.compute(move || (judge(&history, &windows), history)).await;
     let (violations, history) = judged.ok_or_else(|| "a check panicked".to_owned())?;

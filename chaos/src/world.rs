@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
@@ -5,10 +6,12 @@ use std::time::Duration;
 
 use ha::seam::{Moment, Seam, Task};
 use ha_testkit::history::{EarlyEnd, Event, Recording, What};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
+use crate::clock::Skew;
 use crate::consul::Consul;
 use crate::directory::{Directory, MEGABYTES, Undo};
+use crate::hindered::Signs;
 use crate::keeper::Keeper;
 use crate::members::{Member, Remains};
 use crate::options::{Kind, Options, sabotage_names};
@@ -18,14 +21,18 @@ use crate::worker::Orders;
 
 /// What begun terms may be noted later than they begin.
 const NOTED_WITHIN_NS: u64 = 2_000_000_000;
+/// How long a fault that is meant for the leader waits for one.
+const LEADS_WITHIN: Duration = Duration::from_secs(3);
 const NOBODY: usize = usize::MAX;
 
 /// A time in which something may happen that may not happen otherwise.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Window {
     pub(crate) from_ns: u64,
     pub(crate) to_ns: u64,
     pub(crate) allows: Allows,
+    /// Of which processes; `None`: of whichever it is.
+    pub(crate) of: Option<BTreeSet<String>>,
 }
 
 /// What that is.
@@ -52,7 +59,15 @@ pub(crate) struct World {
     /// What the nemesis does.
     notes: Recording,
     windows: Lock<Vec<Window>>,
+    /// How often a fault met nothing that it could hinder.
+    idle: Lock<BTreeMap<String, u64>>,
     members: Vec<Mutex<Member>>,
+    /// Those of the members: known without waiting for one that something befalls.
+    signs: Vec<Signs>,
+    turns_of_ways: Vec<Mutex<()>>,
+    /// For what befalls the servers or the directory: what was done to a full file system can be undone, and nothing to
+    /// one that takes no writes.
+    turn_of_all: Mutex<()>,
     auditor: Mutex<Member>,
     /// Who leads, as an observer is told that nothing stands in the way of.
     leader: Arc<AtomicUsize>,
@@ -92,7 +107,6 @@ impl World {
         };
         let member = async |number: usize, name: String, audits| {
             let orders = Orders {
-                name,
                 number,
                 incarnation: 0,
                 audits,
@@ -100,6 +114,9 @@ impl World {
                 silence_ms: silence,
                 history: PathBuf::new(),
                 sabotage: sabotage_names(&options.sabotage),
+                clock: if options.clocks_differ { Skew::of(options.seed, number) } else { Skew::default() },
+                signs: Signs::of(keeper.folder(), &name),
+                name,
             };
             Mutex::new(Member::new(orders, &histories))
         };
@@ -107,6 +124,7 @@ impl World {
         for number in 0..options.workers {
             members.push(member(number, format!("jm-{}", number + 1), false).await);
         }
+        let signs = (1..=options.workers).map(|number| Signs::of(keeper.folder(), &format!("jm-{number}"))).collect();
         let auditor = member(options.workers, "auditor".into(), true).await;
         let leader = Arc::new(AtomicUsize::new(NOBODY));
         let open = match &place {
@@ -114,6 +132,7 @@ impl World {
             Place::Directory(directory) => directory.url(silence),
         };
         let _observer = seam.spawn(observe(open, seam.clone(), Arc::clone(&leader)));
+        let workers = options.workers;
         let (notes, remains, windows) = (Recording::new(seam.clone()), Remains::default(), Lock::default());
         let world = Self {
             options,
@@ -121,7 +140,11 @@ impl World {
             remains,
             notes,
             windows,
+            idle: Lock::default(),
             members,
+            signs,
+            turns_of_ways: (0..workers).map(|_| Mutex::default()).collect(),
+            turn_of_all: Mutex::default(),
             auditor,
             leader,
             _observer,
@@ -163,110 +186,158 @@ impl World {
         u64::try_from(self.seam.now().since_origin().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn allow(&self, allows: Allows, from_ns: u64) {
+    /// Since then, and as long as it may still show.
+    fn allow(&self, allows: Allows, from_ns: u64, of: Option<BTreeSet<String>>) {
         let silence_ns = u64::try_from(self.options.silence.as_nanos()).unwrap_or(0);
         let to_ns = self.now_ns() + silence_ns + NOTED_WITHIN_NS;
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner).push(Window { from_ns, to_ns, allows });
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).push(Window { from_ns, to_ns, allows, of });
     }
 
     /// Carries out one step of the plan.
     pub(crate) async fn carry_out(&self, step: &Step, began: Moment) {
         self.seam.sleep_until(began + step.at).await;
-        let leads = self.leader.load(Ordering::Relaxed);
+        let mut leads = self.leader.load(Ordering::Relaxed);
+        // While nobody leads there is nothing to hinder.
+        let asked_until = self.seam.now() + LEADS_WITHIN;
+        while step.trouble.needs_leader() && leads == NOBODY && self.seam.now() < asked_until {
+            self.seam.sleep(Duration::from_millis(20)).await;
+            leads = self.leader.load(Ordering::Relaxed);
+        }
         let number = match step.leader && leads < self.members.len() {
             true => leads,
             false => step.target % self.members.len(),
         };
         let mut step = step.clone();
         // One fault at a time for each worker. Waiting for another one must not prolong the trouble.
-        let mut one = None;
-        let mut all = Vec::new();
+        let mut held = Vec::new();
         match step.trouble {
-            Trouble::Kill | Trouble::Restart | Trouble::Pause | Trouble::LongPause => {
-                one = Some(self.members[number].lock().await);
-            }
             Trouble::KillAll => {
                 for member in &self.members {
-                    all.push(member.lock().await);
+                    held.push(member.lock().await);
                 }
             }
+            trouble if is_of_a_worker(trouble) => held.push(self.members[number].lock().await),
             _ => {}
         }
-        let is_of_a_worker = one.is_some() || !all.is_empty();
-        let _turn = match &self.place {
-            Place::Directory(directory) if !is_of_a_worker => Some(directory.turn().await),
-            _ => None,
+        let is_of_a_worker = !held.is_empty();
+        // Nor of each way, and of what all stand on: it is noted when it begins, not while it waits for another.
+        let _turn = match step.trouble {
+            _ if is_of_a_worker => None,
+            trouble if is_of_all(trouble) => Some(self.turn_of_all.lock().await),
+            _ => Some(self.turns_of_ways[number].lock().await),
         };
         let left = (began + self.options.trouble).since(self.seam.now());
         if left.is_zero() {
             return;
         }
         step.lasts = step.lasts.min(left);
-        let (seam, remains) = (&self.seam, &self.remains);
-        let name = match (step.trouble, &self.place) {
-            (Trouble::KillAll | Trouble::DestroySession, _) => step.trouble.name().to_owned(),
-            (trouble, Place::Directory(_)) if one.is_none() => trouble.name().to_owned(),
-            (trouble, _) if is_servers(trouble) => trouble.name().to_owned(),
-            (trouble, _) => format!("{} jm-{}", trouble.name(), number + 1),
+        let name = match step.trouble {
+            trouble if is_of_all(trouble) => trouble.name().to_owned(),
+            trouble => format!("{} jm-{}", trouble.name(), number + 1),
         };
         let from_ns = self.now_ns();
         let undo = match &self.place {
-            Place::Directory(directory) if !is_of_a_worker => match directory.hinder(step.trouble) {
-                None => return,
-                undo => undo,
-            },
+            Place::Directory(directory) if !is_of_a_worker && is_of_all(step.trouble) => {
+                match directory.hinder(step.trouble) {
+                    None => return,
+                    undo => undo,
+                }
+            }
             _ => None,
         };
         self.note(What::Fault { name: name.clone(), on: true });
-        match (step.trouble, &mut one) {
-            (Trouble::Kill, Some(member)) => {
-                member.kill(seam, remains).await;
-                seam.sleep(step.lasts).await;
-                member.start(seam);
-            }
-            (Trouble::Restart, Some(member)) => {
-                member.end(seam, remains).await;
-                member.start(seam);
-            }
-            (_, Some(member)) => member.pause(step.lasts, seam, remains, &self.notes).await,
-            (Trouble::KillAll, None) => {
-                for member in &mut all {
-                    member.kill(seam, remains).await;
-                }
-                seam.sleep(step.lasts).await;
-                all.iter_mut().for_each(|member| member.start(seam));
-            }
-            (_, None) => self.hinder(&step, number, undo).await,
-        }
+        let met = match is_of_a_worker {
+            true => self.befall(&step, &mut held).await,
+            false => self.hinder(&step, number, undo).await,
+        };
         self.note(What::Fault { name, on: false });
+        if !met {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            *idle.entry(step.trouble.name().to_owned()).or_default() += 1;
+        }
         if step.trouble == Trouble::EntryInTheWay {
-            self.allow(Allows::Corrupt, from_ns);
+            self.allow(Allows::Corrupt, from_ns, None);
         }
     }
 
-    /// What befalls a worker's way to the store, or the store. `undo`: what has been done already.
-    async fn hinder(&self, step: &Step, number: usize, undo: Option<Undo>) {
+    /// How often each fault met nothing that it could hinder.
+    pub(crate) fn idle(&self) -> BTreeMap<String, u64> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What befalls workers themselves. Whether it befell any.
+    async fn befall(&self, step: &Step, whom: &mut [MutexGuard<'_, Member>]) -> bool {
+        let (seam, remains) = (&self.seam, &self.remains);
+        match step.trouble {
+            Trouble::Kill | Trouble::KillAll => {
+                let mut any = false;
+                for member in whom.iter_mut() {
+                    any |= member.kill(seam, remains).await;
+                }
+                seam.sleep(step.lasts).await;
+                whom.iter_mut().for_each(|member| member.start(seam));
+                any
+            }
+            Trouble::Restart => {
+                let mut any = false;
+                for member in whom.iter_mut() {
+                    any |= member.is_alive(seam, remains);
+                    member.end(seam, remains).await;
+                    member.start(seam);
+                }
+                any
+            }
+            Trouble::PauseInCommit => whom[0].pause_in_commit(step.lasts, seam, remains, &self.notes).await,
+            _ => whom[0].pause(step.lasts, seam, remains, &self.notes).await,
+        }
+    }
+
+    /// What befalls a worker's way to the store, or the store. `undo`: what has been done already. Whether it met anything.
+    async fn hinder(&self, step: &Step, number: usize, undo: Option<Undo>) -> bool {
         let from_ns = self.now_ns();
         match &self.place {
+            Place::Directory(_) if step.trouble == Trouble::AnswersLost => self.lose_answers(step, number).await,
             Place::Directory(_) => {
                 self.seam.sleep(step.lasts).await;
                 if let Some(Err(why)) = undo.map(Undo::undo) {
                     self.remains.finding(why);
                 }
+                true
             }
             Place::Consul(consul) if step.trouble == Trouble::DestroySession => {
-                consul.destroy_session().await;
-                self.allow(Allows::EarlyEnd(EarlyEnd::Operator), from_ns);
+                let destroyed = consul.destroy_session().await;
+                if destroyed {
+                    self.allow(Allows::EarlyEnd(EarlyEnd::Operator), from_ns, None);
+                }
+                destroyed
             }
             Place::Consul(consul) if is_servers(step.trouble) => {
-                consul.hinder_servers(step, &self.seam).await;
-                // An agent that was started again may have forgotten the checks that sessions stand on.
+                let workers = consul.hinder_servers(step, &self.seam, self.members.len()).await;
+                let names = workers.into_iter().map(|number| format!("jm-{}", number + 1)).collect();
+                // An agent that was started again may have forgotten the checks that sessions stand on. Those of others
+                // have not.
                 if !matches!(step.trouble, Trouble::PauseServer | Trouble::PauseServersLeader) {
-                    self.allow(Allows::EarlyEnd(EarlyEnd::Store), from_ns);
+                    self.allow(Allows::EarlyEnd(EarlyEnd::Store), from_ns, Some(names));
                 }
+                true
             }
             Place::Consul(consul) => consul.hinder_way(number, step, &self.seam).await,
         }
+    }
+
+    /// Where there is no way between: the worker loses them itself.
+    async fn lose_answers(&self, step: &Step, number: usize) -> bool {
+        let sign = self.signs[number].lose.clone();
+        if let Err(error) = std::fs::write(&sign, b"") {
+            self.remains.finding(format!("{}: {error}", sign.display()));
+            return false;
+        }
+        self.seam.sleep(step.lasts).await;
+        let lost = std::fs::metadata(&sign).is_ok_and(|sign| sign.len() > 0);
+        if let Err(error) = std::fs::remove_file(&sign) {
+            self.remains.finding(format!("a fault could not be undone: {}: {error}", sign.display()));
+        }
+        lost
     }
 
     /// Whether every worker lives. Who does not is started.
@@ -298,6 +369,17 @@ impl World {
         }
         auditor.end(&self.seam, &self.remains).await;
     }
+}
+
+fn is_of_a_worker(trouble: Trouble) -> bool {
+    matches!(trouble, Trouble::Kill | Trouble::Restart | Trouble::Pause | Trouble::LongPause | Trouble::PauseInCommit)
+}
+
+/// Whether it befalls no single worker.
+fn is_of_all(trouble: Trouble) -> bool {
+    let is_of_the_directory =
+        matches!(trouble, Trouble::FullDisk | Trouble::ReadOnly | Trouble::ForeignFiles | Trouble::EntryInTheWay);
+    matches!(trouble, Trouble::KillAll | Trouble::DestroySession) || is_servers(trouble) || is_of_the_directory
 }
 
 fn is_servers(trouble: Trouble) -> bool {

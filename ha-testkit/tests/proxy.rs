@@ -165,8 +165,10 @@ fn a_cut_closes_what_there_is_and_what_comes_until_it_is_mended() {
         let proxy = server.proxy().await;
         let mut old = Client::of(&proxy).await;
         assert_eq!(old.ask("GET /a", "").await.unwrap(), "1");
+        assert_eq!(proxy.hindered(), 0);
         proxy.fault(Fault::Cut);
         assert_eq!(old.hear().await, None);
+        assert!(proxy.hindered() > 0, "whoever cut it sees that there was something to be cut");
         // Made and closed; or refused right away, which is the same to it.
         if let Ok(stream) = TcpStream::connect(proxy.address()).await {
             assert_eq!(Client(BufReader::new(stream)).hear().await, None);
@@ -183,13 +185,14 @@ fn what_stalls_goes_on_when_it_is_mended() {
         let proxy = server.proxy().await;
         for fault in [Fault::Stall, Fault::StallRequests, Fault::StallAnswers] {
             let mut client = Client::of(&proxy).await;
-            let before = server.asked().len();
+            let (before, hindered) = (server.asked().len(), proxy.hindered());
             proxy.fault(fault);
             client.say("GET /a", "").await;
             if fault == Fault::StallAnswers {
                 server.is_asked(before + 1).await;
             }
             server.hears_nothing(&mut client).await;
+            assert!(proxy.hindered() > hindered, "{fault:?}");
             assert_eq!(server.asked().len() > before, fault == Fault::StallAnswers, "{fault:?}");
             proxy.fault(Fault::None);
             assert_eq!(client.hear().await, Some((before + 1).to_string()), "{fault:?}");

@@ -45,7 +45,8 @@ impl Options {
     /// The words that [`Options::parse`] understands.
     pub const WORDS: &'static str = "--backend embedded|journal|filesystem|consul (default filesystem), --minutes N \
         (default 15), --hours N (simulated; embedded and journal only), --directory FOLDER (filesystem), \
-        --leak task|session|descriptor|key|memory (must fail)";
+        --leak task|timer|thread|session|descriptor|connection|key|watch|file|check|memory (must fail; file: filesystem, \
+        check: consul, watch: embedded)";
 
     /// Reads a command line.
     ///

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ha_consul::{Consul, ConsulSettings};
-use ha_core::Error;
 use ha_core::backend::{Backend, Prefix};
 use ha_core::journal::{JournalBackend, JournalOptions};
 use ha_core::seam::Seam;
 use ha_core::state::StateStorage;
 use ha_core::wrap::Chroot;
+use ha_core::{Error, ErrorKind};
 use ha_embedded::Embedded;
 use ha_filesystem::FilesystemSettings;
 use ha_testkit::Missing;
@@ -20,7 +20,7 @@ use ha_testkit::servers::consul::{Agent, Options};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 
-use crate::Gauge;
+use crate::{Gauge, Leak};
 
 /// A backend, what it is connected to by, and what it holds that its users do not see.
 #[async_trait]
@@ -39,6 +39,14 @@ pub trait Place: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As the backend's.
     async fn holds(&self) -> Result<Vec<(Gauge, u64)>, Error>;
+
+    /// Leaves something behind that only such a place can hold. Whether it can hold that.
+    ///
+    /// # Errors
+    /// As the backend's.
+    async fn leak(&self, _what: Leak) -> Result<bool, Error> {
+        Ok(false)
+    }
 }
 
 fn in_memory(seam: &Seam) -> StateStorage {
@@ -108,8 +116,8 @@ impl Place for JournalPlace {
         let operator = JournalBackend::open(self.journal.handle(), self.seam.clone(), self.options).await?;
         let sessions = operator.sessions().await?.len() as u64;
         operator.close().await?;
-        let files = self.journal.entries().len() + self.journal.snapshots().len();
-        Ok(vec![(Gauge::Sessions, sessions), (Gauge::Files, files as u64)])
+        let entries = self.journal.entries().len() + self.journal.snapshots().len();
+        Ok(vec![(Gauge::Sessions, sessions), (Gauge::Entries, entries as u64)])
     }
 }
 
@@ -160,10 +168,21 @@ impl Place for FilesystemPlace {
         let sessions = operator.sessions().await?.len() as u64;
         operator.close().await?;
         let (files, bytes) = below(self.folder.path());
-        let (holders, _) = below(&self.folder.path().join("journal/.ha-journal/holders"));
-        let files = files.saturating_sub(holders);
-        let holds = [(Gauge::Sessions, sessions), (Gauge::Files, files), (Gauge::Holders, holders)];
-        Ok(holds.into_iter().chain([(Gauge::FileBytes, bytes)]).collect())
+        let within = |folder: &str| below(&self.folder.path().join("journal/.ha-journal").join(folder)).0;
+        let holders = within("holders");
+        let entries = ["entries", "snapshots", "staged"].map(within).into_iter().sum();
+        let files = files.saturating_sub(holders).saturating_sub(entries);
+        let files = [(Gauge::Files, files), (Gauge::Entries, entries), (Gauge::Holders, holders)];
+        Ok([(Gauge::Sessions, sessions), (Gauge::FileBytes, bytes)].into_iter().chain(files).collect())
+    }
+
+    async fn leak(&self, what: Leak) -> Result<bool, Error> {
+        if what == Leak::File {
+            let name = format!("leaked-{}", self.seam.uuid());
+            let written = std::fs::write(self.folder.path().join(name), b"leak");
+            written.map_err(|error| Error::new(ErrorKind::Unavailable, "leak").caused_by(error))?;
+        }
+        Ok(what == Leak::File)
     }
 }
 
@@ -233,5 +252,13 @@ impl Place for ConsulPlace {
             (Gauge::Checks, self.count("/v1/agent/checks").await),
             (Gauge::AgentServices, self.count("/v1/agent/services").await),
         ])
+    }
+
+    async fn leak(&self, what: Leak) -> Result<bool, Error> {
+        if what == Leak::Check {
+            let check = serde_json::json!({ "Name": format!("leaked-{}", self.seam.uuid()), "TTL": "1h" });
+            self.agent.ask("PUT", "/v1/agent/check/register", check.to_string().as_bytes()).await;
+        }
+        Ok(what == Leak::Check)
     }
 }

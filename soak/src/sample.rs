@@ -35,8 +35,10 @@ pub enum Gauge {
     Checks,
     /// Services that a Consul agent knows.
     AgentServices,
-    /// Files and folders, or the entries and snapshots of a journal in memory.
+    /// Files and folders, but for those that have a gauge of their own.
     Files,
+    /// Entries and snapshots of a journal, and what is staged for it.
+    Entries,
     /// Files that witness sessions, in a directory. Each stays for an hour after its session, by design: so they grow
     /// with the sessions of the last hour, and only a run of some hours could judge them.
     Holders,
@@ -56,7 +58,9 @@ impl Gauge {
             Self::Allocated => Bound::breathing(64.0 * 1024.0, 0.25),
             Self::RuntimeTasks | Self::Timers | Self::Descriptors | Self::Sockets => Bound::things(3),
             // Between two snapshots of a journal up to 256 entries pile up here, and a sample comes at any time.
-            Self::Files => Bound::things(264),
+            Self::Entries => Bound::things(264),
+            // States are deleted after their pointers, by tasks: some may be on their way.
+            Self::Files => Bound::things(4),
             Self::FileBytes => Bound::breathing(64.0 * 1024.0, 0.2),
             Self::Holders => Bound::breathing(f64::from(u32::MAX), 0.0),
             _ => Bound::things(1),
@@ -80,6 +84,7 @@ impl Gauge {
             Self::Checks => "checks",
             Self::AgentServices => "agent's services",
             Self::Files => "files",
+            Self::Entries => "entries of the journal",
             Self::Holders => "holder files (1 h)",
             Self::FileBytes => "file KiB",
         }

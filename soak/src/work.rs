@@ -94,7 +94,7 @@ impl Soak {
         self.in_time(self.finish(cycle)).await?;
         self.in_time(self.extra_latch()).await?;
         if let Some(leak) = leak {
-            self.leaked.leak(leak, &self.seam, &*self.backend).await?;
+            self.leaked.leak(leak, &self.seam, &self.backend, &*self.place).await?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Every call of a backend and of its sessions, dropped at each of its await points, on every backend: nothing is half
+//! Connecting, and every call of a backend and of its sessions, dropped at each of its await points, on every backend: nothing is half
 //! done, nobody is kept from a latch, and when the handle is closed no task, no session, no check, no connection and no
 //! descriptor is left. Alone in its process, for descriptors are the whole process's.
 
@@ -134,7 +134,7 @@ impl World {
 async fn held(place: &dyn Place) -> Vec<(Gauge, u64)> {
     let mut held = place.holds().await.unwrap();
     // Files follow what is written; the soak judges them.
-    held.retain(|(gauge, _)| !matches!(gauge, Gauge::Files | Gauge::Holders | Gauge::FileBytes));
+    held.retain(|(gauge, _)| !matches!(gauge, Gauge::Files | Gauge::Entries | Gauge::Holders | Gauge::FileBytes));
     held
 }
 
@@ -155,6 +155,17 @@ async fn every_call(name: &str, place: &dyn Place, (seam, counts): &(Seam, Count
         );
         println!("{name}: {call:?}: {} await points", points.await);
     }
+    // Of a handle that nobody was given, nothing may be left either.
+    let points = at_every_await_point(
+        async || (),
+        async |(): &()| place.connect().await.unwrap(),
+        async |(), cut: Cut<Arc<dyn Backend>>, _| {
+            if let Some(backend) = cut.done() {
+                backend.close().await.unwrap();
+            }
+        },
+    );
+    println!("{name}: connecting: {} await points", points.await);
     let deadline = seam.now() + PATIENCE;
     loop {
         let (now, holdings) = (held(place).await, Holdings::now());

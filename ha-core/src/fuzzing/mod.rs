@@ -9,10 +9,12 @@ use bytes::Bytes;
 
 use crate::Error;
 use crate::backend::{Entry, Key, Latch, Name, Revision, WriteId};
+use crate::blob::BlobKey;
 use crate::election::HolderInformation;
 use crate::evidence::{Identity, Presence, PresenceWithdrawal};
 use crate::names::{ComponentId, JobId, layout};
 use crate::record;
+use crate::state::Origin;
 
 pub use bodies::{bodies, drawn_bodies};
 pub use drawn::Draw;
@@ -74,6 +76,28 @@ pub fn key(bytes: &[u8]) -> Result<(), Error> {
         Ok(same) => assert_eq!(same, key),
         Err(_) => assert!(text.len() > crate::backend::KEY_BYTES_MAX, "only its length can be wrong"),
     }
+    Ok(())
+}
+
+/// The place of the states whose names are read below.
+pub const PLACE: &str = "place";
+
+/// Reads what stands in a store or a folder under that name: a state, of which the name decides whether it may be
+/// deleted, or a blob.
+///
+/// # Errors
+/// It is the name of neither.
+pub fn stored_name(bytes: &[u8]) -> Result<(), Error> {
+    let text = String::from_utf8_lossy(bytes);
+    assert_eq!(Origin::collectable(&text, ""), None, "of no place");
+    if let Some(tag) = Origin::collectable(&text, PLACE) {
+        let random = text.rsplit_once('-').map_or("", |(_, random)| random);
+        assert_eq!(format!("{tag}-{PLACE}-{random}"), text, "one tag has one spelling");
+        assert!(!text.starts_with("keep-"), "what is kept is deleted by nobody");
+        return Ok(());
+    }
+    let key = text.parse::<BlobKey>()?;
+    assert_eq!(key.to_string(), text);
     Ok(())
 }
 

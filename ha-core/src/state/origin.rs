@@ -44,7 +44,7 @@ impl Origin {
 
     /// The tag of a state that a collection may delete. `None` for all that was not named by
     /// [`Origin::name`] with [`Origin::Term`] and this place.
-    pub(super) fn collectable(name: &str, place: &str) -> Option<Tag> {
+    pub(crate) fn collectable(name: &str, place: &str) -> Option<Tag> {
         let (rest, random) = name.rsplit_once('-')?;
         let (tag, of) = rest.rsplit_once('-')?;
         let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

@@ -170,10 +170,15 @@ impl Process {
     /// After a drop it is stopped, or will be.
     pub async fn stop(&mut self) -> Moment {
         let at = self.signal(Signal::STOP);
-        let pid = Pid::from_child(&self.child);
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        self.poll("it stands still", || matches!(waitid(WaitId::Pid(pid), options), Ok(Some(_))).then_some(())).await;
+        self.poll("it stands still", || self.is_stopped().then_some(())).await;
         at
+    }
+
+    /// Whether it stands still, by [`Process::stop`] or by its own doing.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(waitid(WaitId::Pid(Pid::from_child(&self.child)), options), Ok(Some(_)))
     }
 
     /// Lets it go on after [`Process::stop`]. Answers the moment just before.

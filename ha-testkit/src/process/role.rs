@@ -138,6 +138,14 @@ impl Stage {
         *self.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(step));
     }
 
+    /// Stops this whole process, as SIGSTOP does, until its parent lets it go on: see
+    /// [`Process::is_stopped`](super::Process::is_stopped). The system stops one thread after another, so this may return
+    /// some moments before the caller's stands still.
+    pub fn stand_still(&self) {
+        // A process may always send signals to itself.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+    }
+
     /// Tells the parent that something happened, just now. It is on its way when this returns; a
     /// process that is killed afterwards has told it.
     ///

@@ -25,6 +25,7 @@ mod message;
 mod rule;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ struct Shared {
     seam: Seam,
     way: watch::Sender<Way>,
     rules: Rules,
+    /// How many connections were closed, and messages stopped or slowed down.
+    hindered: AtomicU64,
     /// One for each connection, and for each request that is delivered without one.
     tasks: Mutex<Vec<Task>>,
 }
@@ -101,6 +104,7 @@ impl Proxy {
             seam: seam.clone(),
             way: watch::Sender::default(),
             rules: Rules::default(),
+            hindered: AtomicU64::default(),
             tasks: Mutex::default(),
         });
         let accepting = seam.spawn(accept(listener, Arc::clone(&shared)));
@@ -121,6 +125,13 @@ impl Proxy {
     /// From now on each request and each answer takes that much longer.
     pub fn delay(&self, by: Duration) {
         self.shared.way.send_modify(|way| way.delay = by);
+    }
+
+    /// How many connections a [`Fault`] has closed so far, and how many messages it or a delay has held up: whoever makes
+    /// trouble sees whether it met anything. What a [`Rule`] did is counted there.
+    #[must_use]
+    pub fn hindered(&self) -> u64 {
+        self.shared.hindered.load(Ordering::Relaxed)
     }
 
     /// Treats requests that match in a way of their own, until the rule is dropped. Of several rules that match, the
@@ -168,14 +179,22 @@ impl Shared {
             // What ends a connection is seen to where the connection is.
             Fault::Stall | Fault::Cut | Fault::HalfOpen => false,
         };
+        if !delay.is_zero() || !open(&way.borrow()) {
+            self.hinder();
+        }
         // The sender lives in `self`.
         let _ = way.wait_for(open).await;
+    }
+
+    fn hinder(&self) {
+        self.hindered.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns when that is wrong.
     async fn is(&self, fault: Fault) {
         // The sender lives in `self`.
         let _ = self.way.subscribe().wait_for(|way| way.fault == fault).await;
+        self.hinder();
     }
 
     /// What is to be done with a request.

@@ -331,18 +331,22 @@ impl Work<'_> {
                 self.write(call, self.blobs.put(job, chunks_of(content.into()))).await.map(drop)
             }
             2 => self.write(Call::RemoveBlob { blob }, self.blobs.delete(job, &key)).await,
-            _ => {
-                let reading = async {
-                    let chunks = match self.blobs.get(job, &key).await {
-                        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                        other => other?,
-                    };
-                    let chunks: Vec<_> = chunks.try_collect().await?;
-                    Ok(Some(String::from_utf8_lossy(&chunks.concat()).into_owned()))
-                };
-                self.call(Call::ReadBlob { blob }, reading, |content| Answer::Value(content.clone())).await.map(drop)
-            }
+            _ => self.read_blob(job, &content).await,
         }
+    }
+
+    async fn read_blob(&self, job: &JobId, content: &str) -> Result<(), Error> {
+        let key = BlobKey::of(content.as_bytes());
+        let reading = async {
+            let chunks = match self.blobs.get(job, &key).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                other => other?,
+            };
+            let chunks: Vec<_> = chunks.try_collect().await?;
+            Ok(Some(String::from_utf8_lossy(&chunks.concat()).into_owned()))
+        };
+        let call = Call::ReadBlob { blob: format!("{job}/{content}") };
+        self.call(call, reading, |content| Answer::Value(content.clone())).await.map(drop)
     }
 }
 
@@ -394,6 +398,9 @@ pub(super) async fn audit(own: &Own, leadership: &Leadership) -> bool {
         whole &= read_plan(own, Some(epoch), &*work.plans, &job(name)).await.is_ok();
         whole &= read_result(own, Some(epoch), &*work.results, &job(name)).await.is_ok();
         whole &= work.recover(name).await.is_ok();
+        for which in 0..BLOBS {
+            whole &= work.read_blob(&job(name), &format!("content {which}")).await.is_ok();
+        }
     }
     whole &= read_result(own, Some(epoch), &*work.results, &job(SHORT_JOB)).await.is_ok();
     whole

@@ -22,10 +22,11 @@ pub(crate) struct Decoder {
 }
 
 /// All of them.
-pub(crate) const ALL: [Decoder; 17] = [
+pub(crate) const ALL: [Decoder; 18] = [
     Decoder { name: "record", read: read_record, corpus: records },
     Decoder { name: "bodies", read: |bytes| told(ha_core::fuzzing::bodies(bytes)), corpus: bodies },
     Decoder { name: "key", read: |bytes| told(ha_core::fuzzing::key(bytes)), corpus: keys },
+    Decoder { name: "stored_name", read: |bytes| told(ha_core::fuzzing::stored_name(bytes)), corpus: stored_names },
     Decoder { name: "state_handle", read: read_handle, corpus: handles },
     Decoder { name: "journal_entry", read: |bytes| told(ha_core::fuzzing::journal_entry(bytes)), corpus: entries },
     Decoder {
@@ -179,6 +180,13 @@ fn bodies() -> Vec<Vec<u8>> {
 fn keys() -> Vec<Vec<u8>> {
     let long = vec!["0123456789abcdef"; 40].join("/");
     of(&["leader/latch", "latches/a.b/latch", "jobs/1/checkpoints/0000000000000000007", "a", "a//b", "../a", "", &long])
+}
+
+fn stored_names() -> Vec<Vec<u8>> {
+    let (random, place) = ("0123456789abcdef".repeat(2), ha_core::fuzzing::PLACE);
+    let states = ["7", "a.b.7", "keep-7", "07", "18446744073709551615"].map(|tag| format!("{tag}-{place}-{random}"));
+    let blob = format!("{}-5", "ab".repeat(32));
+    states.into_iter().chain([random, blob, String::new()]).map(String::into_bytes).collect()
 }
 
 fn files() -> Vec<Vec<u8>> {

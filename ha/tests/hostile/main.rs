@@ -5,6 +5,7 @@ mod corpora;
 mod decoders;
 mod mutations;
 mod round_trips;
+mod sources;
 
 use decoders::{ALL, Sample, stored};
 use ha_core::backend::WriteId;
@@ -59,7 +60,7 @@ macro_rules! withstand {
     };
 }
 
-withstand!(record bodies key state_handle journal_entry journal_snapshot journal_files presence identity greeting
+withstand!(record bodies key stored_name state_handle journal_entry journal_snapshot journal_files presence identity greeting
     consul_answer consul_layout yaml url environment duration memory_size);
 
 #[test]

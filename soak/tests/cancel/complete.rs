@@ -6,7 +6,7 @@ use std::path::Path;
 use super::cases;
 
 /// What is cancelled elsewhere, or is no operation of a service, with the reason.
-const ELSEWHERE: [(&str, &str); 47] = [
+const ELSEWHERE: [(&str, &str); 60] = [
     ("Backend::read", CONFORMANCE),
     ("Backend::list", CONFORMANCE),
     ("Backend::changed", CONFORMANCE),
@@ -27,7 +27,20 @@ const ELSEWHERE: [(&str, &str); 47] = [
     ("Journal::close", DEVICE),
     ("Witness::testify", DEVICE),
     ("Witness::death", DEVICE),
-    ("JournalBackend::open", OPENING),
+    ("open", OPENING),
+    ("open_url", OPENING),
+    ("Opener::open", OPENING),
+    ("Opener::open_with", OPENING),
+    ("Opener::open_client", OPENING),
+    ("Opener::connect", OPENING),
+    ("Store::connect", OPENING),
+    ("Consul::connect", CONNECTING),
+    ("Consul::prove_access", "one request of its own, after connecting"),
+    ("connect", CONNECTING),
+    ("FilesystemDevice::open", CONNECTING),
+    ("FilesystemDevice::open_on", CONNECTING),
+    ("termination", "a signal that comes meanwhile is lost, as it says, and nothing else"),
+    ("JournalBackend::open", CONNECTING),
     ("JournalBackend::sessions", OPERATOR),
     ("JournalBackend::expire", OPERATOR),
     ("JournalBackend::revoke", OPERATOR),
@@ -57,6 +70,7 @@ const ELSEWHERE: [(&str, &str); 47] = [
 ];
 const CONFORMANCE: &str = "tests/backends.rs, on every backend";
 const DEVICE: &str = "called by the engine of a journal alone, whose backend is cancelled by tests/backends.rs";
+const CONNECTING: &str = "tests/backends.rs: connecting, on every backend";
 const OPENING: &str = "it waits for the backend's own connecting and nothing else";
 const OPERATOR: &str = "a commit or a read of the journal's backend, for operators";
 const BELOW: &str = "what the stores are made of: each case that writes is one of it";
@@ -94,6 +108,12 @@ fn functions(source: &str) -> Vec<String> {
         } else if line == "}" {
             inside = None;
         }
+        // A future without the word: what is told in one line, and that is how they are written.
+        let words = line.trim_start().strip_prefix("pub fn ");
+        let answers_one = |rest: &&str| rest.split_once("->").is_some_and(|(_, answer)| answer.contains("Future"));
+        if let Some(name) = words.filter(answers_one).and_then(|rest| after(rest, "")) {
+            found.push(name.to_owned());
+        }
         if let Some(name) = after(line, "pub async fn ") {
             found.push(name.to_owned());
         }
@@ -109,7 +129,9 @@ fn functions(source: &str) -> Vec<String> {
 #[test]
 fn every_public_function_that_can_be_cancelled_is() {
     let mut all = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../ha-core/src"), &mut all);
+    for name in ["ha-core", "ha-consul", "ha-filesystem", "ha-embedded", "ha"] {
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src"), &mut all);
+    }
     let there: BTreeSet<String> = all.iter().flat_map(|source| functions(source)).collect();
     assert!(there.len() > 80, "the sources are not read as they are written any more: {there:?}");
     let cases = [cases::elections(), cases::stores(), cases::endings()].concat_names();
@@ -119,6 +141,12 @@ fn every_public_function_that_can_be_cancelled_is() {
     let stale: Vec<_> = known.difference(&there).collect();
     assert!(missing.is_empty(), "without a case (tests/cancel/cases.rs) or a reason to have none: {missing:#?}");
     assert!(stale.is_empty(), "gone, or renamed: {stale:#?}");
+    // What is said to be cancelled on every backend is.
+    let backends = include_str!("../backends.rs");
+    for name in ELSEWHERE.iter().filter(|(_, why)| *why == CONFORMANCE).map(|(name, _)| name) {
+        let called = name.replacen("Backend::", "self.backend.", 1).replacen("Session::", "self.session.", 1);
+        assert!(backends.contains(&format!("{called}(")), "{name} is not called by tests/backends.rs");
+    }
 }
 
 trait Names {
@@ -133,6 +161,6 @@ impl Names for [Vec<cases::Case>; 3] {
 
 #[test]
 fn functions_are_found_where_they_stand() {
-    let source = "pub trait A: Send {\n    async fn one(&self);\n    fn two(&self);\n}\nimpl A for B {\n    async fn one(&self) {}\n}\nimpl B {\n    pub async fn three() {}\n    pub(crate) async fn four() {}\n}\npub async fn five() {}\n";
-    assert_eq!(functions(source), ["A::one", "B::three", "five"]);
+    let source = "pub trait A: Send {\n    async fn one(&self);\n    fn two(&self);\n}\nimpl A for B {\n    async fn one(&self) {}\n}\nimpl B {\n    pub async fn three() {}\n    pub(crate) async fn four() {}\n}\npub async fn five() {}\npub fn six() -> impl Future<Output = ()> {}\npub fn seven(of: impl Future) -> u8 {}\n";
+    assert_eq!(functions(source), ["A::one", "B::three", "five", "six"]);
 }

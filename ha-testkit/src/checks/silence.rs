@@ -56,7 +56,6 @@ fn may_end(event: &Event) -> bool {
 /// another component of the process kept the latch, for it was believed in.
 fn was_ended(ends: &[At<'_>], believer: At<'_>, term: &Term, kept: &Kept<'_>) -> bool {
     let holder = believer.event;
-    let until = ends.last().map_or(0, |end| end.position);
     let is_later_life = |event: &Event| event.process == holder.process && event.incarnation > holder.incarnation;
     ends.iter().any(|At { position, event }| {
         let is_holder = event.process == holder.process && event.incarnation == holder.incarnation;
@@ -65,12 +64,12 @@ fn was_ended(ends: &[At<'_>], believer: At<'_>, term: &Term, kept: &Kept<'_>) ->
             What::EndedEarly { term: ended, .. } => ended == term,
             What::Revoked { component, term: revoked, why } => {
                 let resigned = *why == Loss::Resigned;
-                let ended = why.is_own_doing() && !(resigned && kept.by_another(event, component, term, until));
+                let ended = why.is_own_doing() && !(resigned && kept.by_another(event, component, term, *position));
                 is_holder && is_later && revoked == term && ended
             }
             What::Invoked { under, call: Call::Resign { component }, .. } => {
                 let is_its = is_holder && is_later && under.as_ref() == Some(term);
-                is_its && !kept.by_another(event, component, term, until)
+                is_its && !kept.by_another(event, component, term, *position)
             }
             What::Killed | What::Closed => is_holder,
             What::Started => is_later_life(event),
@@ -79,7 +78,7 @@ fn was_ended(ends: &[At<'_>], believer: At<'_>, term: &Term, kept: &Kept<'_>) ->
     })
 }
 
-/// Until when each component of each life held a term, by what it was told and what it gave up.
+/// From when to when each component of each life held a term, by what it was told and what it gave up.
 struct Kept<'h> {
     holds: Vec<Hold<'h>>,
 }
@@ -88,6 +87,7 @@ struct Hold<'h> {
     life: (&'h str, u32),
     component: &'h str,
     term: &'h Term,
+    from: usize,
     until: Option<usize>,
 }
 
@@ -98,7 +98,7 @@ impl<'h> Kept<'h> {
             let life = (event.process.as_str(), event.incarnation);
             let (component, term) = match &event.what {
                 What::Granted { component, term } => {
-                    holds.push(Hold { life, component, term, until: None });
+                    holds.push(Hold { life, component, term, from: position, until: None });
                     continue;
                 }
                 What::Revoked { component, term, .. } => (component, term),
@@ -113,10 +113,11 @@ impl<'h> Kept<'h> {
         Self { holds }
     }
 
-    /// Whether another component of whoever resigned there still holds the term at `until`.
-    fn by_another(&self, resigned: &Event, component: &str, term: &Term, until: usize) -> bool {
+    /// Whether another component of whoever resigned there held the term at that moment.
+    fn by_another(&self, resigned: &Event, component: &str, term: &Term, at: usize) -> bool {
         let life = (resigned.process.as_str(), resigned.incarnation);
         let same = self.holds.iter().filter(|hold| hold.life == life && hold.term == term);
-        same.filter(|hold| hold.component != component).any(|hold| hold.until.is_none_or(|over| over > until))
+        same.filter(|hold| hold.component != component)
+            .any(|hold| hold.from < at && hold.until.is_none_or(|over| over > at))
     }
 }

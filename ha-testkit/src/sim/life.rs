@@ -223,18 +223,25 @@ impl Contender {
         self.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).map(|(epoch, _)| epoch)
     }
 
-    /// Asks now and then whether it still leads, and notes that it was told so: that is up to now, at least. Never done.
+    /// Asks now and then whether it still leads, and notes up to when it believes so: up to now, at least. Never done.
     async fn ask_now_and_then(self: Arc<Self>) {
         let own = &self.own;
         loop {
             own.rest(own.world.silence() / 5).await;
             let granted = *self.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let (Some((epoch, session_id)), Some(election)) = (granted, self.election.upgrade()) else { continue };
+            if !election.has_leadership(session_id) {
+                continue;
+            }
+            let Ok(service) = own.services.leader_election_service() else { continue };
+            let grant = service.current().borrow().clone().filter(|grant| grant.session_id() == session_id);
+            // It was told so just now, whatever the grant says.
             let now = Deadline::at(own.seam.now() + Duration::from_micros(1));
-            if let (true, Some(until_ns)) =
-                (election.has_leadership(session_id), own.world.until_ns(own.process, &own.seam, now))
-            {
-                own.scribe.note(What::Believes { term: Term::new(LATCH, epoch), until_ns });
+            let valid = grant.map_or(now, |grant| grant.valid_until());
+            for until in [valid, now] {
+                if let Some(until_ns) = own.world.until_ns(own.process, &own.seam, until) {
+                    own.scribe.note(What::Believes { term: Term::new(LATCH, epoch), until_ns });
+                }
             }
         }
     }

@@ -44,9 +44,8 @@
 //!   `store errors` lasts, and is slow, deaf or cut off.
 //! * An operator's hand in a journal: it has no key to overwrite and no session to destroy but by writing an entry,
 //!   which is what its own processes do.
-//! * Several clusters in one store, several latches in one process, several versions of the library, and savepoints
-//!   (the [specification](crate::checks::linearizability::Checkpoints) knows none: nothing but a checkpoint of the same
-//!   job makes another give way).
+//! * Several clusters in one store, several latches in one process, several versions of the library, planned
+//!   hand-overs, and results that are kept once they are clean.
 //! * A full disk, torn and corrupt files: they are cases of the journal's own suites.
 
 mod backend;

@@ -139,7 +139,8 @@ async fn in_doubt(world: &World, process: usize) {
     let Some(line) = &world.processes[process].line else { return };
     let commits = if world.seam.random_u64().is_multiple_of(2) { Commits::Lost } else { Commits::Unanswered };
     line.set(|weather| weather.commits = Some(commits));
-    world.seam.sleep(Duration::from_millis(11_000)).await;
+    // Twice as long as a commit is tried again, so that what is begun in the first half is given up.
+    world.seam.sleep(Duration::from_secs(21)).await;
     line.set(|weather| weather.commits = None);
 }
 

@@ -3,6 +3,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ha_core::backend::Commit;
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
 use rand::rngs::StdRng;
@@ -33,7 +34,7 @@ pub(super) struct Weather {
     pub(super) twice: u64,
     /// A watch is told nothing.
     pub(super) deaf: u64,
-    /// No commit arrives, or none is answered; all else goes on, renewals too.
+    /// No commit (but those that take ids) arrives, or none is answered; all else goes on, renewals too.
     pub(super) commits: Option<Commits>,
     /// Nothing gets from the process to the store; nothing gets back.
     pub(super) cut_there: bool,
@@ -100,6 +101,11 @@ pub(super) enum Heard {
     Nothing,
 }
 
+/// Whether it takes an id. Those go on: without one, nobody would come to add a checkpoint.
+fn counts(commit: &Commit) -> bool {
+    commit.writes.iter().any(|write| write.key.last() == "checkpoint_id_counter")
+}
+
 impl Line {
     pub(super) fn new(
         world: Seam,
@@ -132,7 +138,7 @@ impl Line {
         let held_up = request.is_write() && chance(weather.held_up);
         let (lost, unanswered, late) = (chance(weather.lost), chance(weather.unanswered), chance(weather.late));
         let (twice, deaf) = (chance(weather.twice), chance(weather.deaf));
-        let commits = weather.commits.filter(|_| matches!(request, Request::Commit(_)));
+        let commits = weather.commits.filter(|_| matches!(request, Request::Commit(commit) if !counts(commit)));
         let lost = lost || commits == Some(Commits::Lost);
         let unanswered = unanswered || commits == Some(Commits::Unanswered);
         let mut within = |range: &Range<u64>| {

@@ -35,7 +35,7 @@
 //! stands between the services and a storage, and says within how many seeds it is found, or why it cannot be seen
 //! here and which case notices it instead. `cargo xtask sim --mutants` looks for each and prints the table;
 //! `cargo test -p ha-testkit --test sim` does so too. Most are found by one of the first six seeds; the one that takes
-//! longest, a conflict that outranks a broken guard, by the 72nd.
+//! longest, a conflict that outranks a broken guard, by the 15th.
 //!
 //! # What is not simulated
 //! * Threads and sockets; so presence is off, for it is made of sockets. Evidence is simulated where it acts: on a

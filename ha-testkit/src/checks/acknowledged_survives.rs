@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::operation::{Fate, Operation, Operations};
-use super::thing::{Removals, Thing, removes};
+use super::thing::{Removals, Thing, kept_below_savepoints, removes};
 use super::values::{content, written};
 use super::{Check, Place, Violation};
 use crate::history::{Answer, Call, Event};
@@ -157,7 +157,8 @@ impl<'a, 'h> Stored<'a, 'h> {
             _ => None,
         });
         let (count, quota) = later.fold((0, usize::MAX), |(count, quota), retain| (count + 1, quota.min(retain)));
-        count >= quota || self.removals.may_remove(add.invoked.position, read.last_effect())
+        let enough = quota.saturating_sub(kept_below_savepoints(self.calls)).max(1);
+        count >= enough || self.removals.may_remove(add.invoked.position, read.last_effect())
     }
 
     /// The acknowledged step that a counter has forgotten.

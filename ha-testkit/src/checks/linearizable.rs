@@ -138,9 +138,9 @@ fn counter_call(operation: &Operation<'_>) -> Option<CounterCall> {
 fn checkpoint_call<'h>(operation: &Operation<'h>) -> Option<CheckpointCall<&'h str>> {
     match (operation.call, operation.fate()) {
         (_, Fate::NotApplied(_)) => None,
-        (Call::AddCheckpoint { id, state, retain, .. }, fate) => {
+        (Call::AddCheckpoint { id, state, retain, taken_for, .. }, fate) => {
             let acknowledged = matches!(fate, Fate::Done(_));
-            Some(CheckpointCall::Add { id: *id, state, retain: *retain, acknowledged })
+            Some(CheckpointCall::Add { id: *id, state, retain: *retain, taken_for: *taken_for, acknowledged })
         }
         (Call::Recover { .. }, Fate::Done(Answer::Checkpoints(found))) => {
             Some(CheckpointCall::Read(found.iter().map(|found| (found.id, found.state.as_str())).collect()))

@@ -30,6 +30,7 @@
 mod acknowledged_survives;
 mod calm;
 mod deposed;
+mod exercised;
 mod grants_alternate;
 mod heals;
 mod ids;
@@ -55,6 +56,7 @@ use crate::history::Event;
 
 pub use acknowledged_survives::AcknowledgedSurvives;
 pub use deposed::DeposedAreTold;
+pub use exercised::exercised;
 pub use grants_alternate::GrantsAlternate;
 pub use heals::Heals;
 pub use ids::IdsAreUnique;

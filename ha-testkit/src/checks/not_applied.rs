@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::operation::{Fate, Operation, Operations};
 use super::values::{Seen, sights, written};
@@ -8,7 +8,8 @@ use crate::history::{Call, Event, Term, What};
 /// "Not applied" never appears later.
 ///
 /// Every value that is read was written by somebody whose write can have been applied, and had begun. One that was
-/// refused, and one that was never written, are not read; an address that was refused is not shown.
+/// refused, and one that was never written, are not read; an address that was refused, or that nobody published under
+/// its term, is not shown.
 #[derive(Debug, Clone, Copy)]
 pub struct NotAppliedNeverAppears;
 
@@ -58,13 +59,20 @@ impl NotAppliedNeverAppears {
                 published.entry((component, address, term)).or_default().push(call);
             }
         }
+        // A history in which nobody publishes for a component tells nothing of its addresses.
+        let told_of: BTreeSet<&str> = published.keys().map(|(component, ..)| *component).collect();
         for (position, event) in history.iter().enumerate() {
             let What::Shown { component, leader: Some(leader), .. } = &event.what else { continue };
-            // A history in which nobody publishes tells nothing of addresses.
-            let Some(published) = published.get(&(component, &leader.address, &leader.term)) else { continue };
+            if !told_of.contains(component.as_str()) {
+                continue;
+            }
+            let published = published.get(&(component.as_str(), &leader.address, &leader.term));
+            let published = published.map_or(&[][..], |published| published);
             if !published.iter().any(|call| can_be_seen_by(call, position)) {
-                let what = format!("an address of {component} is shown whose publication was refused");
-                return Err(Violation::broken(self.name(), what, published[0].events().chain([event])));
+                let why = if published.is_empty() { "that nobody published" } else { "whose publication was refused" };
+                let what = format!("an address of {component} is shown {why}");
+                let events = published.first().into_iter().flat_map(|call| call.events()).chain([event]);
+                return Err(Violation::broken(self.name(), what, events));
             }
         }
         Ok(())

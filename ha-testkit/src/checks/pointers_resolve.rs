@@ -1,5 +1,8 @@
+use std::collections::BTreeSet;
+
 use super::operation::{Fate, Operation, Operations};
 use super::thing::Thing;
+use super::values::{Seen, sights, written};
 use super::{Check, Place, Violation};
 use crate::history::{Call, Event};
 
@@ -43,7 +46,13 @@ impl Check for PointersResolve {
 /// Whether it is a recovery beside a leader that subsumed checkpoints all the time.
 fn was_overtaken(all: &[Operation<'_>], call: &Operation<'_>) -> bool {
     let (Call::Recover { .. }, Some((returned, _))) = (call.call, call.returned) else { return false };
-    let meanwhile = all.iter().filter(|other| Thing::of(other.call) == Thing::of(call.call) && other.call.is_write());
-    let meanwhile = meanwhile.filter(|other| other.can_apply() && other.invoked.position < returned.position);
+    let same = || all.iter().filter(|other| Thing::of(other.call) == Thing::of(call.call));
+    // What an earlier recovery found was added before it, whatever its adder was told.
+    let before = same().filter(|other| other.is_done_before(call.invoked.position));
+    let seen: BTreeSet<Seen<'_>> = before.flat_map(sights).collect();
+    let is_over =
+        |other: &Operation<'_>| !other.is_done() && written(other.call).is_some_and(|value| seen.contains(&value));
+    let meanwhile = same().filter(|other| other.call.is_write() && other.can_apply() && !is_over(other));
+    let meanwhile = meanwhile.filter(|other| other.invoked.position < returned.position);
     meanwhile.filter(|other| other.last_effect() > call.invoked.position).count() >= LISTS_MAX
 }

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operation::{Fate, Operation, Operations};
-use super::thing::Removals;
+use super::thing::{Removals, kept_below_savepoints};
 use super::{Check, Place, Violation};
-use crate::history::{Answer, Call, Checkpoint, Event};
+use crate::history::{Answer, Call, Checkpoint, Event, TakenFor};
 
 /// A recovered store is what some beginning of its history has left.
 ///
@@ -54,6 +54,8 @@ struct Added<'a, 'h> {
     /// The adds that can have been applied, by their ids.
     adds: BTreeMap<u64, Vec<&'a Operation<'h>>>,
     quota_max: usize,
+    /// By how much the newest may be fewer than the quota.
+    spare: usize,
 }
 
 impl<'a, 'h> Added<'a, 'h> {
@@ -68,7 +70,7 @@ impl<'a, 'h> Added<'a, 'h> {
             _ => None,
         });
         let quota_max = quota_max.max().unwrap_or(0);
-        Self { calls, removals: Removals::of(calls), recoveries, adds, quota_max }
+        Self { calls, removals: Removals::of(calls), recoveries, adds, quota_max, spare: kept_below_savepoints(calls) }
     }
 
     fn judge(&self) -> Result<(), Broken<'h>> {
@@ -122,7 +124,8 @@ impl<'a, 'h> Added<'a, 'h> {
             found.iter().filter_map(|checkpoint| self.adds.get(&checkpoint.id).map(|adds| (checkpoint.id, adds)));
         let there = there.filter(|(of, adds)| adds.iter().any(|other| takes_place(*of, other)));
         let count = there.map(|(of, _)| of).collect::<BTreeSet<_>>().len();
-        if count >= self.quota_max.max(1) || self.removals.may_remove(add.invoked.position, recovery.last_effect()) {
+        let enough = |quota: usize| count >= quota.saturating_sub(self.spare).max(1);
+        if enough(self.quota_max) || self.removals.may_remove(add.invoked.position, recovery.last_effect()) {
             return false;
         }
         let quotas = self.calls.iter().filter_map(|other| match other.call {
@@ -131,7 +134,7 @@ impl<'a, 'h> Added<'a, 'h> {
             }
             _ => None,
         });
-        quotas.min().is_none_or(|quota| count < quota)
+        quotas.min().is_none_or(|quota| !enough(quota))
     }
 
     /// The adds that can have led to what was found.
@@ -141,7 +144,8 @@ impl<'a, 'h> Added<'a, 'h> {
         self.adds.get(&found.id).into_iter().flatten().copied().filter(same).collect()
     }
 
-    /// One that is missing although one that is older, and was there when it was added, is not.
+    /// One that is missing although one that is older, and was there when it was added, is not. A savepoint may go before
+    /// an older checkpoint, which stays if there is no newer one.
     fn gap(
         &self,
         there: &BTreeMap<u64, Vec<&'a Operation<'h>>>,
@@ -156,7 +160,10 @@ impl<'a, 'h> Added<'a, 'h> {
             let older = found.iter().take_while(|checkpoint| checkpoint.id < id);
             // Of a job that began anew there may be two of one id: what counts is the one that is there.
             let was_there = |older: &Operation<'_>| older.is_done_before(lost.invoked.position);
-            let mut older = older.map(|checkpoint| self.adds_of(checkpoint));
+            let stays =
+                |add: &Operation<'_>| taken_for(lost) != TakenFor::Checkpoint && taken_for(add) == TakenFor::Checkpoint;
+            let older = older.map(|checkpoint| self.adds_of(checkpoint));
+            let mut older = older.filter(|adds| !adds.iter().any(|add| stays(add)));
             let older = older.find(|adds| !adds.is_empty() && adds.iter().all(|add| was_there(add)))?;
             Some((lost, older[0]))
         })
@@ -191,6 +198,13 @@ fn id_of(call: &Operation<'_>) -> Option<u64> {
     match call.call {
         Call::AddCheckpoint { id, .. } => Some(*id),
         _ => None,
+    }
+}
+
+fn taken_for(add: &Operation<'_>) -> TakenFor {
+    match add.call {
+        Call::AddCheckpoint { taken_for, .. } => *taken_for,
+        _ => TakenFor::Checkpoint,
     }
 }
 

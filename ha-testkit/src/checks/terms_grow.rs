@@ -7,8 +7,9 @@ use crate::history::{Call, Event, Loss, Term, What};
 /// Terms grow.
 ///
 /// A contender is told later of a grant than the store knows of it, so the order in which processes tell of their
-/// grants proves nothing. Two orders do: one contender hears of its terms as they come; and a process that was started
-/// after a term had begun can win newer ones only.
+/// grants proves nothing. Three orders do: one contender hears of its terms as they come; a process that was started
+/// after a term had begun can win newer ones only; and so can a component that campaigned after it had begun, unless
+/// another one of its process had won the term before.
 ///
 /// A contender is granted the same term again in one case alone: it had resigned, and all the time from then until it
 /// campaigned again another component of its process held the term.
@@ -50,14 +51,20 @@ impl Check for TermsGrow {
                         let what = format!("{component} was granted {term} after a term that is not older");
                         return Err(Violation::broken(self.name(), what, [before, event]));
                     }
-                    let (Some((start, began)), Some(first)) = (started.get(&life), operations.terms.first_from(term))
-                    else {
-                        continue;
-                    };
-                    if first.position < *start {
+                    let Some(first) = operations.terms.first_from(term) else { continue };
+                    if let Some((start, began)) = started.get(&life)
+                        && first.position < *start
+                    {
                         let what =
                             format!("{term} was won by a process that was started after it, or a newer one, began");
                         return Err(Violation::broken(self.name(), what, [first.event, began, event]));
+                    }
+                    if let Some(campaign) = contenders.campaigned_after(life, component, first.position)
+                        && !shares(history, life, component, term)
+                    {
+                        let what =
+                            format!("{term} was won by a campaign that was made after it, or a newer one, began");
+                        return Err(Violation::broken(self.name(), what, [first.event, &history[campaign], event]));
                     }
                 }
                 _ => {}
@@ -65,6 +72,14 @@ impl Check for TermsGrow {
         }
         Ok(())
     }
+}
+
+/// Whether another component of that life is granted that term, sooner or later.
+fn shares(history: &[Event], life: Life<'_>, component: &str, term: &Term) -> bool {
+    history.iter().filter(|event| (event.process.as_str(), event.incarnation) == life).any(|event| match &event.what {
+        What::Granted { component: other, term: granted } => granted == term && other != component,
+        _ => false,
+    })
 }
 
 /// A life of a process.
@@ -99,6 +114,11 @@ impl<'h> Contenders<'h> {
         }
         self.last.insert(contender, Granted { epoch: term.epoch, event, over: None });
         Ok(())
+    }
+
+    /// The last campaign of the component, if it was made after that position.
+    fn campaigned_after(&self, life: Life<'h>, component: &'h str, position: usize) -> Option<usize> {
+        self.campaigned.get(&(life, component)).copied().filter(|campaign| *campaign > position)
     }
 
     /// Whether another component of the same life held the term from the resignation on.

@@ -1,5 +1,5 @@
 use super::operation::Operation;
-use crate::history::Call;
+use crate::history::{Call, TakenFor};
 
 /// What was stored by a call, and is gone once it is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,4 +89,12 @@ impl Removals {
     pub(super) fn may_remove(&self, from: usize, until: usize) -> bool {
         self.latest_before(until) > from
     }
+}
+
+/// By how many fewer than are retained the newest that are there may be: one, where savepoints were taken, for the
+/// newest that is none stays below them.
+pub(super) fn kept_below_savepoints(calls: &[Operation<'_>]) -> usize {
+    let is_savepoint =
+        |call: &Call| matches!(call, Call::AddCheckpoint { taken_for, .. } if *taken_for != TakenFor::Checkpoint);
+    usize::from(calls.iter().any(|call| is_savepoint(call.call) && call.can_apply()))
 }

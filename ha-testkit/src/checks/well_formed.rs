@@ -4,7 +4,7 @@ use super::{Check, Place, Violation};
 use crate::history::{Answer, Call, Event, Outcome, What};
 
 /// The history is one: time does not go back, each return is that of a call that was made and fits it, nobody does
-/// anything after its end.
+/// anything after its end, and no process has two lives at once.
 ///
 /// The other checks leave out what is malformed. Without this one, a history that was written down wrongly would pass.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +62,13 @@ impl<'h> Order<'h> {
             What::Started => {
                 if let Some(before) = self.begun.insert(life, event) {
                     return Err(("one life of a process begins twice", Some(before)));
+                }
+                // Two processes under one name would be taken for one, and excuse each other.
+                let others = self.begun.range((life.0, 0)..=(life.0, u32::MAX)).filter(|(of, _)| **of != life);
+                if let Some((_, other)) =
+                    others.into_iter().find(|(of, _)| of.1 > life.1 || !self.ended.contains_key(of))
+                {
+                    return Err(("a process begins a life before the other one has ended", Some(*other)));
                 }
             }
             What::Killed | What::Closed => drop(self.ended.insert(life, event)),

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use ha_core::checkpoint::CheckpointKind;
 use serde::{Deserialize, Serialize};
 
 /// One period of leadership under one latch.
@@ -26,6 +27,35 @@ impl fmt::Display for Term {
     }
 }
 
+/// What a checkpoint was taken for: [`CheckpointKind`], as it is written down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakenFor {
+    /// To recover from. The newest one stays, whatever savepoints come after it.
+    #[default]
+    Checkpoint,
+    /// For a user.
+    Savepoint,
+    /// To stop the job with.
+    FinalSavepoint,
+}
+
+impl TakenFor {
+    fn is_checkpoint(&self) -> bool {
+        *self == Self::Checkpoint
+    }
+}
+
+impl From<TakenFor> for CheckpointKind {
+    fn from(taken_for: TakenFor) -> Self {
+        match taken_for {
+            TakenFor::Checkpoint => Self::Checkpoint,
+            TakenFor::Savepoint => Self::Savepoint,
+            TakenFor::FinalSavepoint => Self::SynchronousSavepoint,
+        }
+    }
+}
+
 /// A call whose outcome is judged, with all that it writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -48,7 +78,14 @@ pub enum Call {
     RemoveCounter { job: String },
 
     /// Adds a checkpoint and lets the oldest give way, so that at most `retain` stay.
-    AddCheckpoint { job: String, id: u64, state: String, retain: usize },
+    AddCheckpoint {
+        job: String,
+        id: u64,
+        state: String,
+        retain: usize,
+        #[serde(default, skip_serializing_if = "TakenFor::is_checkpoint")]
+        taken_for: TakenFor,
+    },
     /// Recovers a job's checkpoints from the store. Answers `Answer::Checkpoints`.
     Recover { job: String },
     /// Removes all checkpoints of a job: it is over for good.

@@ -41,7 +41,7 @@ mod merge;
 mod outcome;
 mod recording;
 
-pub use call::{Call, Term};
+pub use call::{Call, TakenFor, Term};
 pub use event::{EarlyEnd, Event, Leader, Loss, What};
 pub use lines::{Ending, LineError, read_lines, write_lines};
 pub use merge::merge;

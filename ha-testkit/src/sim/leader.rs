@@ -51,6 +51,7 @@ async fn lead(own: &Own, leadership: Leadership, stop: &mut watch::Receiver<bool
     let noted = Term::new(LATCH, term.epoch);
     own.scribe.note(What::Granted { component: component(), term: noted.clone() });
     own.world.leads(own.process, term.epoch, &term.native);
+    own.world.told(own.process, COMPONENT, Some(term.epoch));
     // Some go on until they are refused, instead of letting their work be dropped when the leadership is lost.
     let stubborn = own.chance(2);
     let over = {
@@ -86,6 +87,7 @@ async fn lead(own: &Own, leadership: Leadership, stop: &mut watch::Receiver<bool
         }
     };
     own.world.leads_no_more(own.process, term.epoch);
+    own.world.told(own.process, COMPONENT, None);
     let why = match over {
         Over::Lost(why) => why.into(),
         Over::Worked | Over::Stopped => match leadership.grant().loss() {

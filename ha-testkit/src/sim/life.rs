@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use ha_core::backend::SessionOptions;
 use ha_core::election::LeaderContender;
 use ha_core::retrieval::{Leader as Seen, LeaderRetrievalListener};
-use ha_core::seam::{Seam, Task};
+use ha_core::seam::{Deadline, Seam, Task};
 use ha_core::{ComponentId, Error, HaServices, HighAvailabilityServices, PresenceOptions, ServicesOptions};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -117,12 +117,22 @@ impl Life {
 pub(super) async fn work(own: Own, stop: &mut watch::Receiver<bool>) {
     let followers = follow(&own);
     let contender = contend(&own).await;
+    let _asking = contender.as_ref().map(|(contender, _)| own.seam.spawn(Arc::clone(contender).ask_now_and_then()));
     let _reader = own.seam.spawn(reader::read_now_and_then(own.clone()));
     super::leader::lead_again_and_again(&own, stop).await;
     drop(followers);
-    drop(contender);
+    // What the contender holds is given up with the services.
+    let held = contender.as_ref().and_then(|(contender, _)| contender.granted());
+    let closing = own.services.close();
     // What cannot be told is found out by silence.
-    drop(own.services.close().await);
+    match held {
+        Some(epoch) => {
+            let call = Call::Resign { component: CONTENDER.to_owned() };
+            drop(own.call(Some(epoch), call, closing, |()| Answer::Nothing).await);
+        }
+        None => drop(closing.await),
+    }
+    drop(contender);
 }
 
 fn shown(own: &Own, observer: &str, leader: Option<&Seen>) {
@@ -169,7 +179,7 @@ fn follow(own: &Own) -> Vec<Task> {
 /// A contender of the kind that is called back.
 struct Contender {
     own: Own,
-    granted: std::sync::Mutex<Option<u64>>,
+    granted: std::sync::Mutex<Option<(u64, Uuid)>>,
     election: std::sync::Weak<dyn ha_core::election::LeaderElection>,
 }
 
@@ -180,9 +190,10 @@ impl LeaderContender for Contender {
         let grant = service.current().borrow().clone();
         let Some(grant) = grant.filter(|grant| grant.session_id() == session_id) else { return };
         let epoch = grant.epoch();
-        *self.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(epoch);
+        *self.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((epoch, session_id));
         let (component, term) = (CONTENDER.to_owned(), Term::new(LATCH, epoch));
         self.own.scribe.note(What::Granted { component: component.clone(), term });
+        self.own.world.told(self.own.process, CONTENDER, Some(epoch));
         if let Some(election) = self.election.upgrade() {
             let address = self.own.address.clone();
             let confirmed = election.confirm_leadership(session_id, &address);
@@ -193,7 +204,8 @@ impl LeaderContender for Contender {
 
     async fn revoke_leadership(&self) {
         let granted = self.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(epoch) = granted {
+        if let Some((epoch, _)) = granted {
+            self.own.world.told(self.own.process, CONTENDER, None);
             let (component, term) = (CONTENDER.to_owned(), Term::new(LATCH, epoch));
             self.own.scribe.note(What::Revoked { component, term, why: Loss::Untold });
         }
@@ -206,14 +218,43 @@ impl LeaderContender for Contender {
     }
 }
 
-async fn contend(own: &Own) -> Option<Arc<dyn ha_core::election::LeaderElection>> {
+impl Contender {
+    fn granted(&self) -> Option<u64> {
+        self.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).map(|(epoch, _)| epoch)
+    }
+
+    /// Asks now and then whether it still leads, and notes up to when it believes so: up to now, at least. Never done.
+    async fn ask_now_and_then(self: Arc<Self>) {
+        let own = &self.own;
+        loop {
+            own.rest(own.world.silence() / 5).await;
+            let granted = *self.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let (Some((epoch, session_id)), Some(election)) = (granted, self.election.upgrade()) else { continue };
+            if !election.has_leadership(session_id) {
+                continue;
+            }
+            let Ok(service) = own.services.leader_election_service() else { continue };
+            let grant = service.current().borrow().clone().filter(|grant| grant.session_id() == session_id);
+            // It was told so just now, whatever the grant says.
+            let now = Deadline::at(own.seam.now() + Duration::from_micros(1));
+            let valid = grant.map_or(now, |grant| grant.valid_until());
+            for until in [valid, now] {
+                if let Some(until_ns) = own.world.until_ns(own.process, &own.seam, until) {
+                    own.scribe.note(What::Believes { term: Term::new(LATCH, epoch), until_ns });
+                }
+            }
+        }
+    }
+}
+
+async fn contend(own: &Own) -> Option<(Arc<Contender>, Arc<dyn ha_core::election::LeaderElection>)> {
     if own.contends_once() {
         return None;
     }
     let election = own.services.leader_election(ComponentId::resource_manager()).ok()?;
     let (own, granted) = (own.clone(), std::sync::Mutex::default());
-    let contender = Contender { own, granted, election: Arc::downgrade(&election) };
+    let contender = Arc::new(Contender { own, granted, election: Arc::downgrade(&election) });
     // It is refused only when the services are closed.
-    drop(election.start_leader_election(Arc::new(contender)).await);
-    Some(election)
+    drop(election.start_leader_election(Arc::<Contender>::clone(&contender)).await);
+    Some((contender, election))
 }

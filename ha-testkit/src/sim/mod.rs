@@ -35,7 +35,7 @@
 //! stands between the services and a storage, and says within how many seeds it is found, or why it cannot be seen
 //! here and which case notices it instead. `cargo xtask sim --mutants` looks for each and prints the table;
 //! `cargo test -p ha-testkit --test sim` does so too. Most are found by one of the first six seeds; the one that takes
-//! longest, a conflict that outranks a broken guard, by the 72nd.
+//! longest, a conflict that outranks a broken guard, by the 15th.
 //!
 //! # What is not simulated
 //! * Threads and sockets; so presence is off, for it is made of sockets. Evidence is simulated where it acts: on a
@@ -44,9 +44,8 @@
 //!   `store errors` lasts, and is slow, deaf or cut off.
 //! * An operator's hand in a journal: it has no key to overwrite and no session to destroy but by writing an entry,
 //!   which is what its own processes do.
-//! * Several clusters in one store, several latches in one process, several versions of the library, and savepoints
-//!   (the [specification](crate::checks::linearizability::Checkpoints) knows none: nothing but a checkpoint of the same
-//!   job makes another give way).
+//! * Several clusters in one store, several latches in one process, several versions of the library, planned
+//!   hand-overs, and results that are kept once they are clean.
 //! * A full disk, torn and corrupt files: they are cases of the journal's own suites.
 
 mod backend;

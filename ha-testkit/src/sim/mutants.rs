@@ -108,6 +108,6 @@ fn of_sabotage(sabotage: Sabotage) -> Noticed {
         Sabotage::None => 0,
         Sabotage::Unfenced | Sabotage::UnknownIsNotApplied | Sabotage::UnknownIsApplied => 30,
         Sabotage::EndlessDeadline => 30,
-        Sabotage::OldLists | Sabotage::Deaf => 10,
+        Sabotage::OldLists | Sabotage::OldReads | Sabotage::Deaf => 10,
     })
 }

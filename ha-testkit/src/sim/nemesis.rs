@@ -6,7 +6,7 @@ use ha_core::backend::Term as StoreTerm;
 use tokio::sync::watch;
 
 use super::executor::Owner;
-use super::network::Weather;
+use super::network::{Commits, Weather};
 use super::scenario::{PROCESSES, Step, Trouble};
 use super::store::Condition;
 use super::world::{Common, DeviceCondition, LATCH, World};
@@ -79,6 +79,7 @@ async fn one(world: &Arc<World>, step: &Step, stale: Option<StoreTerm>) {
         }
         Trouble::Fading => fading(world, process).await,
         Trouble::HeldUp => held_up(world, process).await,
+        Trouble::InDoubt => in_doubt(world, process).await,
         Trouble::FalseEvidence => false_evidence(world),
         Trouble::StaleEvidence => stale_evidence(world, stale),
         Trouble::Revoke | Trouble::ForgetSessions | Trouble::Tamper => operate(world, step.trouble),
@@ -129,6 +130,18 @@ async fn held_up(world: &World, process: usize) {
     line.set(|weather| weather.held_up = 150);
     world.seam.sleep(Duration::from_secs(8)).await;
     line.set(|weather| weather.held_up = 0);
+}
+
+/// The leader stays what it is, and does not learn what became of anything that it writes: each write is given up as of
+/// unknown outcome. In turn none was applied, and all were.
+async fn in_doubt(world: &World, process: usize) {
+    let process = world.leader().map_or(process, |(leader, ..)| leader);
+    let Some(line) = &world.processes[process].line else { return };
+    let commits = if world.seam.random_u64().is_multiple_of(2) { Commits::Lost } else { Commits::Unanswered };
+    line.set(|weather| weather.commits = Some(commits));
+    // Twice as long as a commit is tried again, so that what is begun in the first half is given up.
+    world.seam.sleep(Duration::from_secs(21)).await;
+    line.set(|weather| weather.commits = None);
 }
 
 /// What lasts, and ends.

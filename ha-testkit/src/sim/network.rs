@@ -3,6 +3,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ha_core::backend::Commit;
 use ha_core::seam::Seam;
 use ha_core::{Error, ErrorKind};
 use rand::rngs::StdRng;
@@ -33,6 +34,8 @@ pub(super) struct Weather {
     pub(super) twice: u64,
     /// A watch is told nothing.
     pub(super) deaf: u64,
+    /// No commit (but those that take ids) arrives, or none is answered; all else goes on, renewals too.
+    pub(super) commits: Option<Commits>,
     /// Nothing gets from the process to the store; nothing gets back.
     pub(super) cut_there: bool,
     pub(super) cut_back: bool,
@@ -49,10 +52,18 @@ impl Weather {
             held_up: 0,
             twice: 0,
             deaf: 0,
+            commits: None,
             cut_there: false,
             cut_back: false,
         }
     }
+}
+
+/// What becomes of commits alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commits {
+    Lost,
+    Unanswered,
 }
 
 /// The line between one process, in all its lives, and the store. Clones are the same line.
@@ -90,6 +101,11 @@ pub(super) enum Heard {
     Nothing,
 }
 
+/// Whether it takes an id. Those go on: without one, nobody would come to add a checkpoint.
+fn counts(commit: &Commit) -> bool {
+    commit.writes.iter().any(|write| write.key.last() == "checkpoint_id_counter")
+}
+
 impl Line {
     pub(super) fn new(
         world: Seam,
@@ -122,6 +138,9 @@ impl Line {
         let held_up = request.is_write() && chance(weather.held_up);
         let (lost, unanswered, late) = (chance(weather.lost), chance(weather.unanswered), chance(weather.late));
         let (twice, deaf) = (chance(weather.twice), chance(weather.deaf));
+        let commits = weather.commits.filter(|_| matches!(request, Request::Commit(commit) if !counts(commit)));
+        let lost = lost || commits == Some(Commits::Lost);
+        let unanswered = unanswered || commits == Some(Commits::Unanswered);
         let mut within = |range: &Range<u64>| {
             let span = range.end.saturating_sub(range.start).max(1);
             Duration::from_micros(range.start + random.next_u64() % span)

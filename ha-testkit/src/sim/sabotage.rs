@@ -25,6 +25,8 @@ pub enum Sabotage {
     UnknownIsApplied,
     /// What was listed once is the answer to every later list.
     OldLists,
+    /// What was read once of a key is the answer to every later read of it.
+    OldReads,
     /// What a process follows never changes again.
     Deaf,
     /// A session says that it holds for ever, and never that it is over.
@@ -33,11 +35,12 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them but [`Sabotage::None`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unfenced,
         Self::UnknownIsNotApplied,
         Self::UnknownIsApplied,
         Self::OldLists,
+        Self::OldReads,
         Self::Deaf,
         Self::EndlessDeadline,
     ];
@@ -47,7 +50,7 @@ impl Sabotage {
     pub fn of(self, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
         match self {
             Self::None => backend,
-            how => Arc::new(Sabotaged { inner: backend, how, lists: Mutex::default() }),
+            how => Arc::new(Sabotaged { inner: backend, how, lists: Mutex::default(), reads: Mutex::default() }),
         }
     }
 }
@@ -57,6 +60,7 @@ struct Sabotaged {
     inner: Arc<dyn Backend>,
     how: Sabotage,
     lists: Mutex<BTreeMap<Prefix, Snapshot>>,
+    reads: Mutex<BTreeMap<Key, Option<Entry>>>,
 }
 
 #[async_trait]
@@ -67,7 +71,13 @@ impl Backend for Sabotaged {
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Entry>, Error> {
-        self.inner.read(key).await
+        let known = self.reads.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(known) = known.filter(|_| self.how == Sabotage::OldReads) {
+            return Ok(known);
+        }
+        let entry = self.inner.read(key).await?;
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), entry.clone());
+        Ok(entry)
     }
 
     async fn list(&self, below: &Prefix) -> Result<Snapshot, Error> {

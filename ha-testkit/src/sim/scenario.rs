@@ -111,6 +111,8 @@ pub(super) enum Trouble {
     Slow,
     /// Writes of the leader are held up for longer than it waits for their answers.
     HeldUp,
+    /// No commit of the leader arrives, or none is answered, for longer than it tries to find out; it leads all the time.
+    InDoubt,
     /// Answers to the leader take long, and then nothing gets through to the store.
     Fading,
     /// Watches are told nothing.
@@ -151,7 +153,7 @@ impl Trouble {
         Self::SlowStates,
         Self::FalseEvidence,
     ];
-    const ON_THE_MODEL: [Self; 14] = [
+    const ON_THE_MODEL: [Self; 15] = [
         Self::CutThere,
         Self::CutBack,
         Self::Storm,
@@ -162,6 +164,7 @@ impl Trouble {
         Self::HeldUp,
         Self::Fading,
         Self::Fading,
+        Self::InDoubt,
         Self::StaleEvidence,
         Self::Revoke,
         Self::ForgetSessions,
@@ -180,6 +183,7 @@ impl Trouble {
             Self::Storm => "storm",
             Self::Slow => "slow network",
             Self::HeldUp => "writes held up",
+            Self::InDoubt => "commits in doubt",
             Self::Fading => "fading",
             Self::Deaf => "watches lost",
             Self::StoreErrors => "store errors",

@@ -3,6 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::simulate::Ran;
+use crate::checks::exercised;
 use crate::history::{Outcome, What};
 
 /// What happened in many worlds, counted.
@@ -19,6 +20,8 @@ pub struct Summary {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// What went wrong, and how often.
     pub faults: BTreeMap<String, u64>,
+    /// How often the checks had something to judge.
+    pub exercised: BTreeMap<&'static str, u64>,
     /// How often a leader was followed by another.
     pub fail_overs: u64,
     /// How many events were judged.
@@ -35,6 +38,9 @@ impl Summary {
         self.events += ran.history.len() as u64;
         for (name, count) in &ran.injected {
             *self.faults.entry(name.clone()).or_default() += count;
+        }
+        for (name, times) in exercised(&ran.history) {
+            *self.exercised.entry(name).or_default() += times;
         }
         let (mut terms, mut calm) = (BTreeSet::new(), None);
         let (mut invoked, mut returned) = (0, 0);
@@ -69,6 +75,7 @@ impl Summary {
         self.events += other.events;
         self.slowest_healing = self.slowest_healing.max(other.slowest_healing);
         other.outcomes.into_iter().for_each(|(name, count)| *self.outcomes.entry(name).or_default() += count);
+        other.exercised.into_iter().for_each(|(name, times)| *self.exercised.entry(name).or_default() += times);
         other.faults.into_iter().for_each(|(name, count)| *self.faults.entry(name).or_default() += count);
     }
 }
@@ -90,6 +97,10 @@ impl fmt::Display for Summary {
         writeln!(f, "operations       {}", self.operations)?;
         for (name, count) in &self.outcomes {
             writeln!(f, "  {name:<20} {count}")?;
+        }
+        writeln!(f, "exercised")?;
+        for (name, times) in &self.exercised {
+            writeln!(f, "  {name:<34} {times}")?;
         }
         writeln!(f, "fail-overs       {}", self.fail_overs)?;
         writeln!(f, "slowest healing  {:.1} s", self.slowest_healing.as_secs_f64())?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use ha_core::blob::{BlobKey, BlobStore};
 use ha_core::checkpoint::{
-    CheckpointIdCounter, CheckpointKind, CompletedCheckpoint, CompletedCheckpointStore, DiscardStateOnly,
+    CheckpointIdCounter, CheckpointRecoveryFactory, CompletedCheckpoint, CompletedCheckpointStore, DiscardStateOnly,
     RecoveryClaimMode,
 };
 use ha_core::cleanup::{OrphanCollector, OrphanOptions};
@@ -19,7 +19,7 @@ use ha_core::{Error, ErrorKind, HighAvailabilityServices, JobId, JobStatus};
 use super::life::Own;
 use super::reader::Indifferent;
 use super::world::LATCH;
-use crate::history::{Answer, Call, Checkpoint, Outcome, StoredResult, Term};
+use crate::history::{Answer, Call, Checkpoint, Outcome, StoredResult, TakenFor, Term};
 
 /// One is the beginning of another: whoever compares prefixes without their end mixes them up.
 pub(super) const JOBS: [&str; 3] = ["job-1", "job-10", "job-2"];
@@ -36,6 +36,10 @@ const CALLS_MAX: u64 = 400;
 
 pub(super) fn job(name: &str) -> JobId {
     JobId::new(name).expect("a name of letters, digits and hyphens")
+}
+
+fn content(which: u64) -> String {
+    format!("content {which}")
 }
 
 /// Whether it makes no sense to go on under this leadership.
@@ -111,10 +115,10 @@ impl Work<'_> {
         made: impl Future<Output = Result<T, Error>>,
         answer: impl FnOnce(&T) -> Answer,
     ) -> Result<T, Error> {
-        let writes = call.is_write();
+        let written = call.is_write().then(|| call.clone());
         let made = self.own.call(Some(self.epoch), call, made, answer).await;
-        if made.is_ok() && writes {
-            self.own.world.written(self.epoch);
+        if let (Ok(_), Some(call)) = (&made, written) {
+            self.own.world.written(self.epoch, &call);
         }
         made
     }
@@ -150,13 +154,8 @@ impl Work<'_> {
     async fn recover(&self, name: &str) -> Result<Running, Error> {
         let job = job(name);
         let factory = self.leadership.checkpoint_recovery_factory();
-        let (mode, discarder) = (RecoveryClaimMode::default(), Arc::new(DiscardStateOnly));
         let call = Call::Recover { job: name.into() };
-        let recovering = async {
-            let store = factory.create_recovered_completed_checkpoint_store(&job, RETAINED, mode, discarder).await?;
-            let all = store.get_all_checkpoints().await?;
-            Ok((store, all))
-        };
+        let recovering = recovered_by(&*factory, &job);
         let (checkpoints, _) = self.call(call, recovering, |(_, all)| recovered(all)).await?;
         let counter = factory.create_checkpoint_id_counter(&job);
         counter.start().await?;
@@ -175,7 +174,9 @@ impl Work<'_> {
                 // As if it had failed, and were run again by the same leader.
                 return Ok(());
             }
-            let next = running.counter.get_and_increment();
+            self.perhaps_skip_ids(running).await?;
+            self.perhaps_count_twice(running).await?;
+            let next = self.perhaps_dropped(running.counter.get_and_increment());
             let id = self.call(Call::NextId { job: name() }, next, |id| Answer::Id(*id)).await;
             let id = match id {
                 Ok(id) => id,
@@ -183,16 +184,60 @@ impl Work<'_> {
                 Err(_) => continue,
             };
             let state = self.text();
-            let checkpoint = CompletedCheckpoint::new(id, CheckpointKind::Checkpoint, 0, state.clone().into());
-            let call = Call::AddCheckpoint { job: name(), id, state, retain: RETAINED };
+            let taken_for = self.drawn();
+            let checkpoint = CompletedCheckpoint::new(id, taken_for.into(), 0, state.clone().into());
+            let call = Call::AddCheckpoint { job: name(), id, state, retain: RETAINED, taken_for };
             let adding = running.checkpoints.add_checkpoint_and_subsume_oldest_one(checkpoint);
             match self.write(call, self.perhaps_dropped(adding)).await {
                 Err(error) if is_over(&error) => return Err(error),
+                // In doubt: some look what there is, some end the job, and the others go on.
+                Err(error) if error.may_have_applied() && self.own.chance(2) => return Ok(()),
+                Err(error) if error.may_have_applied() && self.own.chance(4) => return self.end_job(running).await,
                 _ => {}
             }
             self.leisure().await;
         }
         Ok(())
+    }
+
+    /// Mostly a checkpoint; now and then a savepoint.
+    fn drawn(&self) -> TakenFor {
+        match self.own.seam.random_u64() % 40 {
+            0 => TakenFor::FinalSavepoint,
+            1..6 => TakenFor::Savepoint,
+            _ => TakenFor::Checkpoint,
+        }
+    }
+
+    /// Now and then some ids are left out, as when a job is restored from a checkpoint of another.
+    async fn perhaps_skip_ids(&self, running: &Running) -> Result<(), Error> {
+        if !self.own.chance(40) {
+            return Ok(());
+        }
+        let job = || running.job.to_string();
+        // Not noted as a read: an instance that has given ids does not go below them, whatever is stored.
+        let Ok(next) = running.counter.get().await.map(|next| next + 3) else { return Ok(()) };
+        match self.write(Call::SetCount { job: job(), next }, running.counter.set_count(next)).await {
+            Err(error) if is_over(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Now and then two instances of the counter take an id at the same time.
+    async fn perhaps_count_twice(&self, running: &Running) -> Result<(), Error> {
+        if !self.own.chance(20) {
+            return Ok(());
+        }
+        let other = self.leadership.checkpoint_recovery_factory().create_checkpoint_id_counter(&running.job);
+        other.start().await?;
+        let next = async |counter: &dyn CheckpointIdCounter| {
+            let call = Call::NextId { job: running.job.to_string() };
+            self.call(call, counter.get_and_increment(), |id| Answer::Id(*id)).await
+        };
+        match futures_util::join!(next(&*other), next(&*running.counter)) {
+            (Err(error), _) | (_, Err(error)) if is_over(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Now and then a call is dropped half-way: its outcome is unknown.
@@ -213,7 +258,10 @@ impl Work<'_> {
         self.write(Call::RemoveCheckpoints { job: name() }, ending).await?;
         let ending = running.counter.shutdown(JobStatus::Finished);
         self.write(Call::RemoveCounter { job: name() }, ending).await?;
-        self.clean_up(&running.job).await?;
+        // What the stores have left, a clean-up would hide.
+        if self.own.chance(2) {
+            self.clean_up(&running.job).await?;
+        }
         self.clean_result(&running.job).await
     }
 
@@ -225,7 +273,7 @@ impl Work<'_> {
         // It looks again until it finds nothing more: what is put meanwhile is removed, too.
         for _ in 0..CLEAN_UP_ROUNDS {
             calls.push(Call::RemovePlan { job: name() });
-            calls.extend((0..BLOBS).map(|which| Call::RemoveBlob { blob: format!("{job}/content {which}") }));
+            calls.extend((0..BLOBS).map(|which| Call::RemoveBlob { blob: format!("{job}/{}", content(which)) }));
         }
         let pending: Vec<_> = calls.into_iter().map(|call| self.own.scribe.invoked(term(), call)).collect();
         let cleaned = self.own.services.global_cleanup(job).await;
@@ -290,7 +338,15 @@ impl Work<'_> {
             if !self.leadership.is_valid() && self.own.chance(4) {
                 return;
             }
-            match self.one_step().await {
+            let done = match self.own.chance(8) {
+                // Two at once, perhaps on one plan or blob.
+                true => {
+                    let (one, other) = futures_util::join!(self.one_step(), self.one_step());
+                    one.and(other)
+                }
+                false => self.one_step().await,
+            };
+            match done {
                 Err(error) if is_over(&error) => return,
                 _ => self.leisure().await,
             }
@@ -305,7 +361,13 @@ impl Work<'_> {
                 let plan = self.text();
                 let call = Call::PutPlan { job: name.into(), plan: plan.clone() };
                 let plan = ExecutionPlan::new(job, plan.into());
-                self.write(call, self.perhaps_dropped(self.plans.put_execution_plan(&plan))).await
+                let put = self.write(call, self.perhaps_dropped(self.plans.put_execution_plan(&plan))).await;
+                match &put {
+                    Err(error) if error.may_have_applied() && self.own.chance(2) => {
+                        read_plan(self.own, Some(self.epoch), &*self.plans, &plan.job).await
+                    }
+                    _ => put,
+                }
             }
             7 => self.write(Call::RemovePlan { job: name.into() }, self.plans.global_cleanup(&job)).await,
             8..12 => read_plan(self.own, Some(self.epoch), &*self.plans, &job).await,
@@ -322,15 +384,16 @@ impl Work<'_> {
     }
 
     async fn one_blob(&self, job: &JobId) -> Result<(), Error> {
-        let content = format!("content {}", self.own.seam.random_u64() % BLOBS);
+        let content = content(self.own.seam.random_u64() % BLOBS);
         let key = BlobKey::of(content.as_bytes());
         let blob = format!("{job}/{content}");
         match self.own.seam.random_u64() % 5 {
             0..2 => {
                 let call = Call::PutBlob { blob, content: content.clone() };
-                self.write(call, self.blobs.put(job, chunks_of(content.into()))).await.map(drop)
+                let putting = self.perhaps_dropped(self.blobs.put(job, chunks_of(content.into())));
+                self.write(call, putting).await.map(drop)
             }
-            2 => self.write(Call::RemoveBlob { blob }, self.blobs.delete(job, &key)).await,
+            2 => self.write(Call::RemoveBlob { blob }, self.perhaps_dropped(self.blobs.delete(job, &key))).await,
             _ => self.read_blob(job, &content).await,
         }
     }
@@ -350,7 +413,33 @@ impl Work<'_> {
     }
 }
 
-fn recovered(all: &[Arc<CompletedCheckpoint>]) -> Answer {
+/// Of what kinds an acknowledged write is looked for in the calm: those of [`kind_of`].
+pub(super) const KINDS: usize = 7;
+
+/// What goes on in a healthy cluster: both jobs take ids and checkpoints, plans are put, results come and go.
+pub(super) fn kind_of(call: &Call) -> Option<(&'static str, String)> {
+    match call {
+        Call::NextId { job } => Some(("id", job.clone())),
+        Call::AddCheckpoint { job, .. } => Some(("checkpoint", job.clone())),
+        Call::PutPlan { .. } => Some(("plan", String::new())),
+        Call::PutResult { .. } => Some(("result", String::new())),
+        Call::CleanResult { .. } => Some(("clean result", String::new())),
+        _ => None,
+    }
+}
+
+/// The checkpoints of the job as whoever leads, or does not, recovers them.
+pub(super) async fn recovered_by(
+    factory: &dyn CheckpointRecoveryFactory,
+    job: &JobId,
+) -> Result<(Arc<dyn CompletedCheckpointStore>, Vec<Arc<CompletedCheckpoint>>), Error> {
+    let (mode, discarder) = (RecoveryClaimMode::default(), Arc::new(DiscardStateOnly));
+    let store = factory.create_recovered_completed_checkpoint_store(job, RETAINED, mode, discarder).await?;
+    let all = store.get_all_checkpoints().await?;
+    Ok((store, all))
+}
+
+pub(super) fn recovered(all: &[Arc<CompletedCheckpoint>]) -> Answer {
     let state = |checkpoint: &CompletedCheckpoint| String::from_utf8_lossy(&checkpoint.state).into_owned();
     Answer::Checkpoints(all.iter().map(|of| Checkpoint { id: of.id, state: state(of) }).collect())
 }
@@ -399,7 +488,7 @@ pub(super) async fn audit(own: &Own, leadership: &Leadership) -> bool {
         whole &= read_result(own, Some(epoch), &*work.results, &job(name)).await.is_ok();
         whole &= work.recover(name).await.is_ok();
         for which in 0..BLOBS {
-            whole &= work.read_blob(&job(name), &format!("content {which}")).await.is_ok();
+            whole &= work.read_blob(&job(name), &content(which)).await.is_ok();
         }
     }
     whole &= read_result(own, Some(epoch), &*work.results, &job(SHORT_JOB)).await.is_ok();

@@ -10,7 +10,7 @@ use ha_core::seam::{Deadline, Seam};
 use tokio::sync::watch;
 
 use super::life::{self, Own};
-use crate::history::Scribe;
+use crate::history::{Call, Scribe};
 
 pub use super::world::LATCH;
 
@@ -32,7 +32,9 @@ pub trait Surroundings: fmt::Debug + Send + Sync {
     /// An address was published under that epoch.
     fn published(&self, _epoch: u64) {}
     /// A write under that epoch was acknowledged.
-    fn written(&self, _epoch: u64) {}
+    fn written(&self, _epoch: u64, _call: &Call) {}
+    /// A component of it was told that it leads under that epoch, or (`None`) that it does not.
+    fn told(&self, _process: usize, _component: &str, _epoch: Option<u64>) {}
     /// One who audits has read everything.
     fn audited(&self) {}
 }

@@ -22,7 +22,7 @@ use super::scenario::{PROCESSES, Plan, Scenario, Storage};
 use super::store::Store;
 use super::workload::Surroundings;
 use crate::faults::{FaultyStates, StatePlan};
-use crate::history::{EarlyEnd, Recording, Term, What};
+use crate::history::{Call, EarlyEnd, Recording, Term, What};
 use crate::journal::{MemoryHandle, MemoryJournal};
 
 /// The one latch of the cluster, as it is called in the history.
@@ -104,9 +104,13 @@ struct Known {
     leading: BTreeMap<usize, (u64, Arc<str>)>,
     /// Which epoch each observer of each process shows.
     shown: BTreeMap<(usize, String), Option<u64>>,
+    /// Under which epoch each component of each process was told that it leads.
+    told: BTreeMap<(usize, String), u64>,
     /// The epochs under which an address was published, and those under which something was written in the calm.
     published: BTreeSet<u64>,
     written: BTreeSet<u64>,
+    /// What was written in the calm, as far as it is looked for.
+    kinds: BTreeSet<(&'static str, String)>,
     /// The terms that somebody has ended in the store, for certain, and when.
     over: BTreeMap<u64, u64>,
     calm: bool,
@@ -215,6 +219,7 @@ impl World {
         let mut known = self.known();
         known.leading.remove(&process);
         known.shown.retain(|(of, _), _| *of != process);
+        known.told.retain(|(of, _), _| *of != process);
     }
 
     /// Notes that the term which that process believes to hold may be ended by others than silence.
@@ -292,13 +297,17 @@ impl World {
         self.known().audited
     }
 
-    /// Whether somebody leads and has published, every observer shows it, and a write was acknowledged.
+    /// Whether somebody leads and has published, every observer shows it, nobody believes to lead any more who does not,
+    /// and writes of every kind that is looked for were acknowledged: a job that is stuck must not hide behind another.
     pub(super) fn is_whole(&self) -> bool {
         let Some((_, epoch, _)) = self.leader() else { return false };
         let known = self.known();
         let all_there = known.shown.len() >= PROCESSES * super::life::OBSERVERS;
         let all_show = known.shown.values().all(|shown| *shown == Some(epoch));
-        all_there && all_show && known.published.contains(&epoch) && known.written.contains(&epoch)
+        let all_know = known.told.values().all(|told| *told == epoch);
+        let all_go_on = known.kinds.len() >= super::work::KINDS;
+        let writes = known.published.contains(&epoch) && known.written.contains(&epoch) && all_go_on;
+        all_there && all_show && all_know && writes
     }
 }
 
@@ -338,10 +347,19 @@ impl Surroundings for World {
         self.known().published.insert(epoch);
     }
 
-    fn written(&self, epoch: u64) {
+    fn written(&self, epoch: u64, call: &Call) {
         let mut known = self.known();
         if known.calm {
             known.written.insert(epoch);
+            known.kinds.extend(super::work::kind_of(call));
+        }
+    }
+
+    fn told(&self, process: usize, component: &str, epoch: Option<u64>) {
+        let of = (process, component.to_owned());
+        match epoch {
+            Some(epoch) => drop(self.known().told.insert(of, epoch)),
+            None => drop(self.known().told.remove(&of)),
         }
     }
 

@@ -1,9 +1,10 @@
 //! What a correct cluster can do, with all that goes wrong around it.
 
-use ha_testkit::history::{Answer, Call, EarlyEnd, Event, Loss, StoredValue, What};
+use ha_testkit::history::{Answer, Call, EarlyEnd, Event, Loss, StoredValue, TakenFor, What};
 
 use super::story::{
-    Story, add, calm, campaign, fault, found, next_id, publish, put_plan, put_result, remove_plan, resign, result, term,
+    Story, add, calm, campaign, fault, found, next_id, publish, put_plan, put_result, remove_plan, resign, result,
+    save, term,
 };
 
 pub(crate) fn all() -> Vec<(&'static str, Vec<Event>)> {
@@ -23,6 +24,9 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Event>)> {
         ("a component resigns, and leads again under the term that another one has kept", Story::tell(kept)),
         ("a result is removed by several at once", Story::tell(removed_at_once)),
         ("a job begins anew, and one of its first checkpoints comes late", Story::tell(late_anew)),
+        ("savepoints among checkpoints", Story::tell(savepoints)),
+        ("a component resigns, and the other one with the services", Story::tell(both_resign)),
+        ("a grant that is told after another term began, to one of two components", Story::tell(shared)),
         ("nothing at all", Vec::new()),
     ]
 }
@@ -295,7 +299,11 @@ fn late_anew(s: &mut Story) {
     s.granted("a", 1);
     s.wrote("a", 1, add(1));
     s.wrote("a", 1, Call::RemoveCheckpoints { job: "job".into() });
-    s.unknown("a", 1, Call::AddCheckpoint { job: "job".into(), id: 1, state: again(), retain: 2 });
+    s.unknown(
+        "a",
+        1,
+        Call::AddCheckpoint { job: "job".into(), id: 1, state: again(), retain: 2, taken_for: TakenFor::Checkpoint },
+    );
     s.recovers("b", &[]);
     s.wrote("a", 1, add(2));
     s.wrote("a", 1, add(3));
@@ -305,4 +313,45 @@ fn late_anew(s: &mut Story) {
     let Answer::Checkpoints(mut there) = found(&[1, 3, 4]) else { unreachable!("checkpoints are found") };
     there[0].state = again();
     s.done("b", 0, Call::Recover { job: "job".into() }, Answer::Checkpoints(there));
+}
+
+/// Two are retained. The newest checkpoint stays below savepoints, until one that the job stops with.
+fn savepoints(s: &mut Story) {
+    s.granted("a", 1);
+    s.wrote("a", 1, add(1));
+    s.wrote("a", 1, save(2, TakenFor::Savepoint));
+    s.wrote("a", 1, save(3, TakenFor::Savepoint));
+    s.recovers("b", &[1, 3]);
+    s.wrote("a", 1, save(4, TakenFor::Savepoint));
+    s.recovers("b", &[1, 4]);
+    s.unknown("a", 1, save(5, TakenFor::Savepoint));
+    s.recovers("b", &[1, 5]);
+    s.wrote("a", 1, add(6));
+    s.recovers("b", &[5, 6]);
+    s.wrote("a", 1, save(7, TakenFor::FinalSavepoint));
+    s.wrote("a", 1, save(8, TakenFor::FinalSavepoint));
+    s.recovers("b", &[7, 8]);
+}
+
+fn both_resign(s: &mut Story) {
+    let other = || "other".to_owned();
+    s.granted("a", 1);
+    s.note("a", What::Granted { component: other(), term: term(1) });
+    s.believes("a", 1, 10_000);
+    s.wrote("a", 1, resign());
+    s.revoked("a", 1, Loss::Resigned);
+    let closing = s.begin("a", 1, Call::Resign { component: other() });
+    s.granted("b", 2);
+    s.note("a", What::Revoked { component: other(), term: term(1), why: Loss::Untold });
+    s.end(closing, ha_testkit::history::Outcome::Done(Answer::Nothing));
+}
+
+/// The process had won it for its other component, and knows nothing of the newer one yet.
+fn shared(s: &mut Story) {
+    s.started("a");
+    s.granted("b", 2);
+    s.begin("a", 0, campaign());
+    s.granted("a", 1);
+    s.note("a", What::Granted { component: "other".into(), term: term(1) });
+    s.refused("a", 1, put_plan("plan 1"), "Fenced");
 }

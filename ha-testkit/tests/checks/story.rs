@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ha_testkit::history::{
-    Answer, Call, Checkpoint, Event, Leader, Loss, Outcome, Recording, StoredResult, Term, What,
+    Answer, Call, Checkpoint, Event, Leader, Loss, Outcome, Recording, StoredResult, TakenFor, Term, What,
 };
 
 /// One millisecond.
@@ -55,6 +55,12 @@ impl Story {
     /// It is killed, and starts again in another life.
     pub(crate) fn restarted(&mut self, process: &'static str) {
         self.note(process, What::Killed);
+        self.lives.entry(process).and_modify(|life| *life += 1);
+        self.started(process);
+    }
+
+    /// Another process of that name starts.
+    pub(crate) fn begins_anew(&mut self, process: &'static str) {
         self.lives.entry(process).and_modify(|life| *life += 1);
         self.started(process);
     }
@@ -146,7 +152,12 @@ pub(crate) fn remove_plan() -> Call {
 
 /// A checkpoint whose state tells its id; two are retained.
 pub(crate) fn add(id: u64) -> Call {
-    Call::AddCheckpoint { job: "job".into(), id, state: format!("state {id}"), retain: 2 }
+    save(id, TakenFor::Checkpoint)
+}
+
+/// The same, taken for a user, or to stop the job with.
+pub(crate) fn save(id: u64, taken_for: TakenFor) -> Call {
+    Call::AddCheckpoint { job: "job".into(), id, state: format!("state {id}"), retain: 2, taken_for }
 }
 
 pub(crate) fn found(ids: &[u64]) -> Answer {

@@ -1,6 +1,6 @@
 //! A history as a chaos run writes it, without the run: so many seconds of five processes.
 
-use ha_testkit::history::{Answer, Call, EarlyEnd, Event, Loss, Outcome, Recording, Scribe, Term, What};
+use ha_testkit::history::{Answer, Call, EarlyEnd, Event, Loss, Outcome, Recording, Scribe, TakenFor, Term, What};
 
 const MS: u64 = 1_000_000;
 const PROCESSES: usize = 5;
@@ -93,7 +93,10 @@ impl Run {
             (true, 0) => (Some(Term::new("main", self.epoch)), Call::NextId { job }),
             (true, _) => {
                 let state = format!("state of {op:x}");
-                (Some(Term::new("main", self.epoch)), Call::AddCheckpoint { job, id: op % 1000, state, retain: 3 })
+                (
+                    Some(Term::new("main", self.epoch)),
+                    Call::AddCheckpoint { job, id: op % 1000, state, retain: 3, taken_for: TakenFor::Checkpoint },
+                )
             }
             (false, 0) => (None, Call::Recover { job }),
             (false, _) => (None, Call::ReadPlan { job }),

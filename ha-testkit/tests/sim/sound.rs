@@ -1,11 +1,11 @@
 //! Worlds in which nothing is broken but what the seed breaks.
 
 use ha_testkit::history::What;
-use ha_testkit::sim::{REGRESSIONS, Ran, Scenario, Storage, simulate};
+use ha_testkit::sim::{REGRESSIONS, Ran, Scenario, Storage, Summary, simulate};
 
 /// From so far on, so that these are not the first seeds that `cargo xtask sim` runs.
 const FROM: u64 = 1_000_000;
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 2;
 
 #[track_caller]
 fn assert_sound(ran: &Ran) {
@@ -18,12 +18,25 @@ fn assert_sound(ran: &Ran) {
 
 #[test]
 fn every_promise_holds_on_the_model_whatever_the_seed_brings() {
-    (FROM..FROM + SEEDS).for_each(|seed| assert_sound(&simulate(Scenario::of(seed).on(Storage::Model))));
+    (FROM + 8..FROM + 8 + SEEDS).for_each(|seed| assert_sound(&simulate(Scenario::of(seed).on(Storage::Model))));
 }
 
 #[test]
 fn every_promise_holds_on_a_journal_whatever_the_seed_brings() {
-    (FROM..FROM + SEEDS).for_each(|seed| assert_sound(&simulate(Scenario::of(seed).on(Storage::Journal))));
+    (FROM + 8..FROM + 8 + SEEDS).for_each(|seed| assert_sound(&simulate(Scenario::of(seed).on(Storage::Journal))));
+}
+
+#[test]
+fn every_situation_that_the_checks_are_about_comes_up() {
+    // A check that never has anything to judge proves nothing. What is rare comes up in one of these.
+    let mut summary = Summary::default();
+    for seed in FROM..FROM + 8 {
+        let ran = simulate(Scenario::of(seed));
+        assert_sound(&ran);
+        summary.add(&ran);
+    }
+    let never: Vec<_> = summary.exercised.iter().filter(|(_, times)| **times == 0).collect();
+    assert!(!summary.exercised.is_empty() && never.is_empty(), "never: {never:?}\n{summary}");
 }
 
 #[test]

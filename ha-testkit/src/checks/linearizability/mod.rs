@@ -31,7 +31,7 @@ mod search;
 
 use std::fmt::Debug;
 
-pub use checkpoints::{CheckpointCall, Checkpoints};
+pub use checkpoints::{Added, CheckpointCall, Checkpoints};
 pub use counter::{Counter, CounterCall};
 pub use job_result::{JobResultCall, JobResults};
 pub use key::{Key, KeyCall, KeyState, Written};

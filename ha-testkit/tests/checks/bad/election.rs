@@ -81,6 +81,19 @@ fn terms() -> Vec<Bad> {
             s.started("b");
             s.granted("b", 1);
         }),
+        bad(TermsGrow, "a campaign wins an older term than had begun before it", |s| {
+            s.started("b");
+            s.granted("a", 2);
+            s.revoked("a", 2, Loss::Resigned);
+            s.begin("b", 0, campaign());
+            s.granted("b", 1);
+        }),
+        bad(TermsGrow, "a campaign wins a term that had begun before it, and is another's", |s| {
+            s.shown("c", "watch", Some((2, "host-a")));
+            s.begin("b", 0, campaign());
+            s.granted("b", 2);
+            s.note("a", What::Granted { component: "other".into(), term: term(2) });
+        }),
         bad(TermsGrow, "a restarted process wins the term that observers were shown before", |s| {
             s.started("a");
             s.shown("b", "watch", Some((2, "host-c")));
@@ -194,6 +207,16 @@ fn silence() -> Vec<Bad> {
         }),
         early("it was paused, which is silence", |s| s.note("a", What::Paused)),
         early("it resigned another leadership", |s| s.wrote("a", 7, super::super::story::resign())),
+        early("one component of it resigned, and another one kept the term", |s| {
+            s.note("a", What::Granted { component: "other".into(), term: term(1) });
+            s.wrote("a", 1, resign());
+            s.revoked("a", 1, Loss::Resigned);
+        }),
+        bad(SilenceIsPatient, "it believes in its term although another leads", |s| {
+            s.granted("a", 1);
+            s.granted("b", 2);
+            s.believes("a", 1, 100);
+        }),
         bad(SilenceIsPatient, "the newer term is seen by an observer alone", |s| {
             s.believes("a", 1, 100);
             s.shown("c", "watch", Some((2, "host-b")));

@@ -31,6 +31,10 @@ pub(super) fn all() -> Vec<Bad> {
             s.note("a", What::Killed);
             s.granted("a", 1);
         }),
+        bad(WellFormed, "two processes have one name", |s| {
+            s.started("a");
+            s.begins_anew("a");
+        }),
         bad(WellFormed, "a life begins twice", |s| {
             s.started("a");
             s.started("a");

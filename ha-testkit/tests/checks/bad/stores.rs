@@ -1,9 +1,11 @@
 use ha_testkit::checks::{
     AcknowledgedSurvives, IdsAreUnique, Linearizable, NotAppliedNeverAppears, PointersResolve, RecoveredPrefix,
 };
-use ha_testkit::history::{Answer, Call, Outcome, StoredValue};
+use ha_testkit::history::{Answer, Call, Outcome, StoredValue, TakenFor};
 
-use super::super::story::{Story, add, found, next_id, put_plan, put_result, refused, remove_plan, result};
+use super::super::story::{
+    Story, add, found, next_id, publish, put_plan, put_result, refused, remove_plan, result, save,
+};
 use super::{Bad, bad};
 
 pub(super) fn all() -> Vec<Bad> {
@@ -118,9 +120,20 @@ fn appeared() -> Vec<Bad> {
             s.refused("a", 1, put_result("failed"), "NotLeader");
             s.done("b", 0, Call::ReadResult { job: "job".into() }, result("failed", false));
         }),
+        bad(NotAppliedNeverAppears, "an address is shown that was published under another term", |s| {
+            s.granted("a", 1);
+            s.wrote("a", 1, publish("host-a"));
+            s.granted("c", 2);
+            s.shown("b", "watch", Some((2, "host-a")));
+        }),
+        bad(NotAppliedNeverAppears, "an address is shown before it is published", |s| {
+            s.granted("a", 1);
+            s.shown("b", "watch", Some((1, "host-a")));
+            s.wrote("a", 1, publish("host-a"));
+        }),
         bad(NotAppliedNeverAppears, "a refused address is shown", |s| {
             s.granted("a", 1);
-            s.refused("a", 1, super::super::story::publish("host-a"), "Fenced");
+            s.refused("a", 1, publish("host-a"), "Fenced");
             s.shown("b", "watch", Some((1, "host-a")));
         }),
     ]
@@ -167,6 +180,13 @@ fn pointers() -> Vec<Bad> {
             s.wrote("a", 1, add(1));
             s.refused("b", 0, recover(), "StateMissing");
         }),
+        bad(PointersResolve, "a checkpoint's state is missing, and what was unanswered had been seen", move |s| {
+            for id in 1..=6 {
+                s.unknown("a", 1, add(id));
+                s.recovers("a", &[id]);
+            }
+            s.refused("a", 1, recover(), "StateMissing");
+        }),
         bad(PointersResolve, "a checkpoint's state is missing, and all that was subsumed was before", move |s| {
             for id in 1..9 {
                 s.wrote("a", 1, add(id));
@@ -207,6 +227,17 @@ fn prefixes() -> Vec<Bad> {
             s.granted("b", 2);
             s.recovers("b", &[]);
             s.recovers("b", &[1]);
+        }),
+        bad(RecoveredPrefix, "a savepoint is gone that none had to give way to", |s| {
+            s.wrote("a", 1, add(1));
+            s.wrote("a", 1, save(2, TakenFor::Savepoint));
+            s.recovers("b", &[1]);
+        }),
+        bad(RecoveredPrefix, "a checkpoint is gone, and an older one is there beside a savepoint", |s| {
+            s.wrote("a", 1, add(1));
+            s.wrote("a", 1, add(2));
+            s.wrote("a", 1, save(3, TakenFor::Savepoint));
+            s.recovers("b", &[1, 3]);
         }),
         bad(RecoveredPrefix, "one is there twice", move |s| {
             three(s);
@@ -255,6 +286,18 @@ fn orders() -> Vec<Bad> {
             s.takes("a", 1, 1);
             s.unknown("a", 1, next_id());
             s.takes("a", 1, 4);
+        }),
+        bad(Linearizable::default(), "the newest checkpoint gives way to savepoints", |s| {
+            s.wrote("a", 1, add(1));
+            s.wrote("a", 1, save(2, TakenFor::Savepoint));
+            s.wrote("a", 1, save(3, TakenFor::Savepoint));
+            s.recovers("b", &[2, 3]);
+        }),
+        bad(Linearizable::default(), "a checkpoint stays below a savepoint that the job stopped with", |s| {
+            s.wrote("a", 1, add(1));
+            s.wrote("a", 1, save(2, TakenFor::Savepoint));
+            s.wrote("a", 1, save(3, TakenFor::FinalSavepoint));
+            s.recovers("b", &[1, 3]);
         }),
         bad(Linearizable::default(), "a checkpoint stays that has given way", |s| {
             (1..=3).for_each(|id| s.wrote("a", 1, add(id)));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ha_testkit::checks::linearizability::{
     CheckpointCall, Checkpoints, Counter, CounterCall, End, Interval, Register, RegisterCall,
 };
+use ha_testkit::history::TakenFor;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -112,20 +113,32 @@ fn what_a_checkpoint_store_did_is_accepted_and_one_that_went_missing_refused() {
                 while there.len() > retain {
                     there.pop_first();
                 }
-                effects.push(CheckpointCall::Add { id, state: id, retain, acknowledged: true });
+                effects.push(CheckpointCall::Add {
+                    id,
+                    state: id,
+                    retain,
+                    taken_for: TakenFor::Checkpoint,
+                    acknowledged: true,
+                });
             } else {
                 effects.push(CheckpointCall::Read(there.clone()));
             }
         }
         let mut calls = drawn_out(&mut random, effects, |call| match call {
-            CheckpointCall::Add { id, state, retain, .. } => {
-                CheckpointCall::Add { id, state, retain, acknowledged: false }
+            CheckpointCall::Add { id, state, retain, taken_for, .. } => {
+                CheckpointCall::Add { id, state, retain, taken_for, acknowledged: false }
             }
             other => other,
         });
         assert!(is_linearizable(&Checkpoints::default(), &calls), "seed {seed}: {calls:?}");
         let (newest, invoked) = (9000, 90_000);
-        let add = CheckpointCall::Add { id: newest, state: newest, retain, acknowledged: true };
+        let add = CheckpointCall::Add {
+            id: newest,
+            state: newest,
+            retain,
+            taken_for: TakenFor::Checkpoint,
+            acknowledged: true,
+        };
         calls.push(Interval { call: add, invoked, end: End::Returned(invoked + 1) });
         let read = CheckpointCall::Read(there);
         calls.push(Interval { call: read, invoked: invoked + 2, end: End::Returned(invoked + 3) });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ha_testkit::checks::linearizability::{
     CheckpointCall, Checkpoints, Counter, CounterCall, Key, KeyCall, Register, RegisterCall, Verdict, linearize,
 };
+use ha_testkit::history::TakenFor;
 
 use super::{call, is_linearizable, unknown, unknown_until};
 use RegisterCall::{Put, Read, Remove};
@@ -123,7 +124,13 @@ fn a_double_increment_is_refused() {
 
 #[test]
 fn of_overlapping_adds_either_order_is_right_and_the_oldest_gives_way() {
-    let add = |id, at, end| call(CheckpointCall::Add { id, state: id, retain: 2, acknowledged: true }, at, end);
+    let add = |id, at, end| {
+        call(
+            CheckpointCall::Add { id, state: id, retain: 2, taken_for: TakenFor::Checkpoint, acknowledged: true },
+            at,
+            end,
+        )
+    };
     let read = |ids: &[u64], at| {
         call(CheckpointCall::Read(ids.iter().map(|id| (*id, *id)).collect::<BTreeMap<_, _>>()), at, at + 1)
     };

@@ -94,7 +94,8 @@ impl Leak {
             Self::Watch => Gauge::Watches,
             Self::File => Gauge::Files,
             Self::Check => Gauge::Checks,
-            Self::Memory => Gauge::Resident,
+            // What is resident breathes with what is beside it.
+            Self::Memory => Gauge::Allocated,
         }
     }
 }

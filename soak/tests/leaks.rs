@@ -1,6 +1,6 @@
 //! A soak can fail: whatever is leaked on purpose is found, and found as what it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ha_core::seam::Seam;
@@ -11,7 +11,11 @@ use soak::{ConsulPlace, EmbeddedPlace, FilesystemPlace, Gauge, Leak, Place, Repo
 const HOURS: Duration = Duration::from_secs(5 * 3600);
 const REST: Duration = Duration::from_secs(600);
 
+/// Memory, descriptors and threads are those of the whole process: what ends beside a leak hides it.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 fn leaking(leak: Leak) -> Report {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     sim::run(1, async |seam| {
         let (seam, counts) = counted(seam);
         let place = Arc::new(EmbeddedPlace::new(&seam));
@@ -28,6 +32,7 @@ async fn shortly(leak: Leak, make: impl AsyncFnOnce(&Seam) -> Option<Arc<dyn Pla
 }
 
 fn on_a_real_clock(leak: Leak, make: impl AsyncFnOnce(&Seam) -> Option<Arc<dyn Place>>) -> Option<Report> {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(shortly(leak, make))
 }

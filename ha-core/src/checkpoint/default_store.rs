@@ -96,7 +96,8 @@ impl DefaultCompletedCheckpointStore {
     /// * [`ErrorKind::Invalid`]: a quota of 0.
     /// * [`ErrorKind::Corrupt`], [`ErrorKind::NewerFormat`], [`ErrorKind::StateMissing`]: an entry
     ///   cannot be read. The text names it and says what to do. None is skipped, none deleted.
-    /// * [`ErrorKind::Unavailable`], [`ErrorKind::Denied`], [`ErrorKind::Storage`]: try again.
+    /// * [`ErrorKind::Unavailable`], [`ErrorKind::Denied`], [`ErrorKind::Storage`]: try again. `Unavailable` also if a
+    ///   leader, beside which this reads, subsumes checkpoints faster than they are loaded.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.

@@ -167,7 +167,7 @@ pub(super) async fn recover(
         Ok::<_, Error>(held)
     };
     let mut found = list().await?;
-    for _ in 1..LISTS_MAX {
+    for _ in 0..LISTS_MAX {
         let seen = revisions(&found);
         match load(found).await {
             Err(error) if error.kind() == ErrorKind::StateMissing => {
@@ -179,7 +179,8 @@ pub(super) async fn recover(
             loaded => return loaded,
         }
     }
-    load(found).await
+    let why = "a leader subsumes them faster than they are loaded; nothing is known to be missing, try again";
+    Err(Error::new(ErrorKind::Unavailable, "recover checkpoints").at(job).because(why))
 }
 
 /// Loads the states that these lead to, several at a time. One that cannot be loaded fails it all.

@@ -135,6 +135,28 @@ async fn what_the_next_leader_subsumes_is_not_called_missing_by_one_in_doubt() {
     assert!(doubting.discarded().await.is_empty(), "what it had asked for was not done");
 }
 
+/// The same, when it happens again and again: that is a reason to try once more, and none to give anything up for lost.
+#[tokio::test]
+async fn checkpoints_that_are_subsumed_faster_than_they_are_loaded_are_not_called_missing() {
+    let rig = Rig::new();
+    let leader = rig.lead().await;
+    let opened = open(&rig, &leader, 1).await;
+    let below = ha_core::backend::Prefix::new(BELOW).unwrap();
+    let mut outdated = std::collections::VecDeque::new();
+    for id in 1..=20 {
+        opened.add(checkpoint(id)).await.unwrap();
+        outdated.push_back(leader.writer.backend().list(&below).await.unwrap());
+    }
+    opened.add(checkpoint(21)).await.unwrap();
+    opened.store.discards_settled().await;
+    *leader.backend.stale.lock().unwrap() = outdated;
+    let error = try_open(&rig, leader.writer.clone(), 1).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("try again"), "{error}");
+    leader.backend.stale.lock().unwrap().clear();
+    assert_eq!(open(&rig, &leader, 1).await.ids().await, [21]);
+}
+
 /// CP-18.
 #[tokio::test]
 async fn more_than_the_quota_is_recovered_and_trimmed_by_the_next_add() {

@@ -20,7 +20,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Event>)> {
         ("a planned hand-over", Story::tell(hand_over)),
         ("keys of a backend", Story::tell(keys)),
         ("a calm that is cut short, and another one", Story::tell(calms)),
-        ("state that is subsumed while it is recovered", Story::tell(overtaken)),
+        ("a recovery that is overtaken again and again", Story::tell(overtaken)),
         ("a component resigns, and leads again under the term that another one has kept", Story::tell(kept)),
         ("a result is removed by several at once", Story::tell(removed_at_once)),
         ("a job begins anew, and one of its first checkpoints comes late", Story::tell(late_anew)),
@@ -256,7 +256,7 @@ fn overtaken(s: &mut Story) {
     for id in 2..=6 {
         s.wrote("a", 1, add(id));
     }
-    s.end(beside, super::story::refused("StateMissing"));
+    s.end(beside, super::story::refused("Unavailable"));
     s.done("b", 0, Call::Recover { job: "job".into() }, found(&[5, 6]));
 }
 

@@ -218,7 +218,8 @@ mod mutants_of_processes {
 
     #[test]
     fn a_process_that_is_deaf_for_ever() {
-        assert_fault_caught(Fault::DeafForEver, "LR-01", "in vain");
+        // Its first look may come late, and then shows the first leader; what comes after it is missed in any case.
+        assert_fault_caught(Fault::DeafForEver, "LR-02", "in vain");
     }
 
     #[test]

@@ -120,11 +120,12 @@ impl World {
             };
             Mutex::new(Member::new(orders, &histories))
         };
-        let mut members = Vec::new();
+        let (mut members, mut signs) = (Vec::new(), Vec::new());
         for number in 0..options.workers {
-            members.push(member(number, format!("jm-{}", number + 1), false).await);
+            let name = format!("jm-{}", number + 1);
+            signs.push(Signs::of(keeper.folder(), &name));
+            members.push(member(number, name, false).await);
         }
-        let signs = (1..=options.workers).map(|number| Signs::of(keeper.folder(), &format!("jm-{number}"))).collect();
         let auditor = member(options.workers, "auditor".into(), true).await;
         let leader = Arc::new(AtomicUsize::new(NOBODY));
         let open = match &place {
